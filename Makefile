@@ -1,0 +1,64 @@
+# Needs Python 3.10 to 3.13 and make, nothing else. Another Python: make test PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The lock of this platform and Python line, such as requirements/linux-py311.txt.
+TAG := $(shell $(PYTHON) -c 'import sys; print(f"{sys.platform}-py{sys.version_info[0]}{sys.version_info[1]}")')
+LOCK := requirements/$(TAG).txt
+CREATED := $(VENV)/created-$(TAG)
+READY := $(VENV)/ready-$(TAG)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export JUPYTER_PREFER_ENV_PATH := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+unexport VIRTUAL_ENV CONDA_PREFIX
+
+.PHONY: help setup run test lint lab lock notebooks clean-notebooks clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Create .venv from the lock
+
+run: $(READY) ## Execute the notebooks, print the final scoreboard, write build/*.html
+	$(BIN)/python tools/notebooks.py run
+
+test: lint ## Check everything: style, types, unit tests, notebooks
+	TQDM_DISABLE=1 $(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+lab: $(READY) ## Open JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+notebooks: $(READY) ## Execute the notebooks and store them with their outputs
+	$(BIN)/python tools/notebooks.py store
+
+clean-notebooks: $(READY) ## Take stderr, widget state and machine's traces out of the stored notebooks
+	$(BIN)/python tools/notebooks.py clean
+
+lock: $(READY) ## Renew the locks in requirements/
+	$(BIN)/python tools/lock.py
+
+clean: ## Remove what was built; the notebooks and the locks stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage
+
+$(CREATED):
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit( \
+	  f"found Python {v[0]}.{v[1]}, but TensorFlow Recommenders runs on 3.10 to 3.13: name one, such as make $(MAKECMDGOALS) PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@test -f $(LOCK) || { echo "there is no lock $(LOCK) for this machine: see CONTRIBUTING.md, 'Without a lock'" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	@touch $@
+
+$(READY): $(CREATED) $(LOCK) pyproject.toml
+	$(BIN)/uv pip sync --quiet --require-hashes $(LOCK)
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

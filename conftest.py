@@ -1,0 +1,51 @@
+"""Guards for notebooks under nbval, which by itself forgives more than a regression test should."""
+
+import os
+
+import pytest
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+os.environ["TQDM_DISABLE"] = "1"  # for the kernels: progress bars are for people
+os.environ.setdefault("MPLBACKEND", "Agg")  # for the unit tests; kernels choose their own
+
+OUTPUT_TIMEOUT = 60  # seconds to wait for a cell's outputs; nbval's own 5 are too few for a busy machine
+
+
+def pytest_itemcollected(item):
+    if isinstance(item, IPyNbCell):
+        item.output_timeout = OUTPUT_TIMEOUT
+        if item.options["check"] and (item.cell.execution_count is None or not item.cell.outputs):
+            item.add_marker(pytest.mark.unchecked_output)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "unchecked_output: a checked cell that was stored without its output")
+
+
+def pytest_runtest_setup(item):
+    if not isinstance(item, IPyNbCell):
+        return
+    if item.get_closest_marker("unchecked_output"):
+        pytest.fail("this cell's output is to be checked, but none is stored: run `make notebooks`", pytrace=False)
+    if failed := getattr(item.parent, "failed_cell", None):
+        pytest.skip(f"{failed} of this notebook failed")
+    if reason := _missing_sample(item.parent):
+        pytest.skip(reason)
+
+
+def pytest_runtest_makereport(item, call):
+    if isinstance(item, IPyNbCell) and call.excinfo and not call.excinfo.errisinstance(pytest.skip.Exception):
+        item.parent.failed_cell = getattr(item.parent, "failed_cell", None) or item.name
+
+
+def _missing_sample(notebook: IPyNbFile) -> str | None:
+    """Why the notebook on real reviews can't run here, if it can't."""
+    if "amazon" not in notebook.path.name:
+        return None
+    from recsys_teach.data import amazon_sample
+
+    try:
+        amazon_sample()
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None

@@ -1,0 +1,68 @@
+"""Floor 2: what any model has to beat (the floor), and what none can (the ceiling).
+
+Each of them is a recommender: it has `products` and `scores(reviews) -> [rows, products]`, or
+`ratings(reviews) -> [rows]`, or both. So do the TensorFlow models; the scoreboard knows no more than that.
+"""
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.shop import Shop
+
+
+class Popularity:
+    """Recommends to everybody what most people bought."""
+
+    def __init__(self, train: pd.DataFrame):
+        counts = train[PRODUCT].value_counts().sort_index()
+        self.products = list(counts.index)
+        self._counts = counts.to_numpy(float)
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """How often each product was bought, the same for every row, `[rows, products]`."""
+        return np.broadcast_to(self._counts, (len(reviews), len(self._counts)))
+
+
+class DampedBiases:
+    """Predicts the mean rating, plus what the product, plus what the user usually adds to it.
+
+    Both are means pulled towards 0 as if `damping` more ratings had been average ones, so that few ratings move
+    them little (Koren 2010, "Factor in the neighbors", section 2.1):
+
+        b_i = Σ (r - mean) / (n_i + damping)        b_u = Σ (r - mean - b_i) / (n_u + damping)
+    """
+
+    def __init__(self, train: pd.DataFrame, *, damping: float = 5.0):
+        if not damping >= 0:
+            raise ValueError(f"damping is {damping}: expected a number of ratings, 0 or more.")
+        self.mean = train[RATING].mean()
+        self._product = self._bias(train[RATING] - self.mean, train[PRODUCT], damping)
+        rest = train[RATING] - self.mean - train[PRODUCT].map(self._product)
+        self._user = self._bias(rest, train[USER], damping)
+
+    @staticmethod
+    def _bias(surplus: pd.Series, by: pd.Series, damping: float) -> pd.Series:
+        groups = surplus.groupby(by.to_numpy())
+        return groups.sum() / (groups.size() + damping)
+
+    def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
+        """The predicted stars, `[rows]`; an unknown user or product adds nothing."""
+        biases = reviews[PRODUCT].map(self._product).fillna(0) + reviews[USER].map(self._user).fillna(0)
+        return (self.mean + biases).to_numpy(float)
+
+
+class Oracle:
+    """The generated shop's own truth: nothing that is honest can beat it, but for luck."""
+
+    def __init__(self, shop: Shop):
+        self._shop = shop
+        self.products = list(shop.products[PRODUCT])
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """The true purchase probabilities, `[rows, products]`."""
+        return self._shop.purchase_probability(reviews)
+
+    def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
+        """The true expected stars, `[rows]`."""
+        return self._shop.expected_rating(reviews)

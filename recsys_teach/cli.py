@@ -1,0 +1,130 @@
+"""Floor 7: `recsys-teach compare` prints the whole ladder, floor to ceiling, on anybody's reviews."""
+
+import json
+import sys
+from enum import Enum
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from recsys_teach import __version__
+from recsys_teach.baselines import Oracle
+from recsys_teach.data import load_reviews
+from recsys_teach.schema import PRODUCT, TIMESTAMP, USER
+from recsys_teach.scoreboard import scoreboard
+from recsys_teach.shop import generate_shop
+from recsys_teach.splits import Split, split_at_random, split_by_time
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+class SplitKind(str, Enum):
+    """The two ways to hold reviews back."""
+
+    time = "time"
+    random = "random"
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"recsys-teach {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version.")] = False,
+) -> None:
+    """Recommender systems with honest numbers: every table has a floor, the models, and a ceiling."""
+
+
+@app.command()
+def compare(
+    source: Annotated[
+        str, typer.Argument(help='"generated", "amazon", or a CSV, TSV, JSON Lines or Parquet file.')
+    ] = "generated",
+    split: Annotated[
+        SplitKind | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the generated shop, the random split and the models' weights.")] = 0,
+    exclude_seen: Annotated[
+        bool, typer.Option("--exclude-seen/--include-seen", help="Is what a user bought in training a candidate?")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Train the whole ladder on SOURCE, and print every model's scores on the reviews held back."""
+    try:
+        result = run(source, split=split, seed=seed, exclude_seen=exclude_seen)
+    except (ValueError, OSError, ImportError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        Console().print(_table(result))
+
+
+def run(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bool) -> dict:
+    """The result of `compare` as plain data, ready for JSON; a score that a model doesn't have is None."""
+    shop = generate_shop(seed=seed) if source == "generated" else None
+    reviews = shop.reviews if shop else load_reviews(source)
+    if split is None:
+        split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random
+    parts: Split = split_by_time(reviews) if split is SplitKind.time else split_at_random(reviews, seed=seed)
+
+    from recsys_teach.ladder import fit_ladder  # TensorFlow takes seconds to load: not before the data is known good
+
+    recommenders, seconds = fit_ladder(parts.train, seed=seed)
+    if shop:
+        recommenders["oracle"], seconds["oracle"] = Oracle(shop), 0.0
+    board = scoreboard(recommenders, *parts, exclude_seen=exclude_seen)
+    rows = (
+        board.assign(fit_seconds=pd.Series(seconds)).astype(object).where(board.notna().assign(fit_seconds=True), None)
+    )
+    return {
+        "data": {
+            "source": source,
+            "reviews": len(reviews),
+            "users": reviews[USER].nunique(),
+            "products": reviews[PRODUCT].nunique(),
+            "train": len(parts.train),
+            "test": len(parts.test),
+            **board.attrs,
+        },
+        "split": split.value,
+        "seed": seed,
+        "exclude_seen": exclude_seen,
+        "rows": [{"model": name, **row} for name, row in rows.to_dict("index").items()],
+    }
+
+
+def _table(result: dict) -> Table:
+    data = result["data"]
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"{data['reviews']:,} reviews, {data['users']:,} users, {data['products']:,} products; "
+        f"{result['split']} split, {data['test']:,} held back",
+        caption=f"{data['new_user_share']:.0%} of the test rows are from new users, {data['new_product_share']:.0%} "
+        f"of new products; seen products are {'no ' if result['exclude_seen'] else ''}candidates. "
+        "hit, ndcg, mrr: higher is better; rmse (stars): lower.",
+    )
+    columns = list(result["rows"][0])
+    for column in columns:
+        heading = "fit (s)" if column == "fit_seconds" else column
+        table.add_column(heading, justify="left" if column == "model" else "right", no_wrap=True)
+    for row in result["rows"]:
+        table.add_row(row["model"], *(_number(row[c], 1 if c == "fit_seconds" else 3) for c in columns[1:]))
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+if __name__ == "__main__":
+    sys.exit(app())

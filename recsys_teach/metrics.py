@@ -1,0 +1,68 @@
+"""Floor 2: how well was each test row answered? Hit rate, nDCG, MRR and RMSE, one value a row.
+
+Every test row has one right answer, the product that was bought. Its rank among all candidates says it all:
+
+    hit@k   1 if rank ≤ k                       (the mean is the hit rate, here equal to recall@k)
+    nDCG@k  1 / log2(1 + rank) if rank ≤ k      (Järvelin & Kekäläinen 2002; the ideal DCG is 1)
+    MRR     1 / rank                            (Voorhees 1999)
+
+A product that can't be recommended at all, because it is new or masked, has rank ∞ and scores 0 everywhere.
+"""
+
+import numpy as np
+
+
+def ranks(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rank of each row's target column, `[rows]`, 1 the best; ties count against you.
+
+    `scores` is `[rows, products]`, `-inf` for a candidate that is out of the race; `target` is `[rows]`, -1 for a
+    product that isn't among the candidates. A constant scorer ranks everything last, so it can't look good.
+
+    >>> ranks(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.5, 0.5, 0.1]]), np.array([0, 2, 1]))
+    array([1., 3., 2.])
+    >>> ranks(np.array([[0.9, 0.5, -np.inf]]), np.array([2]))
+    array([inf])
+    """
+    if scores.ndim != 2 or target.shape != (len(scores),):
+        raise ValueError(f"expected scores [rows, products] and target [rows], got {scores.shape} and {target.shape}.")
+    own = scores[np.arange(len(scores)), target]
+    reachable = (target >= 0) & (own > -np.inf)
+    return np.where(reachable, (scores >= own[:, None]).sum(axis=1), np.inf)
+
+
+def hit(rank: np.ndarray, k: int) -> np.ndarray:
+    """1 where the right product is among the first `k`, `[rows]`.
+
+    >>> hit(np.array([1, 3, np.inf]), k=2)
+    array([1., 0., 0.])
+    """
+    return (rank <= k).astype(float)
+
+
+def ndcg(rank: np.ndarray, k: int) -> np.ndarray:
+    """Normalised discounted cumulative gain at `k`, `[rows]`.
+
+    >>> ndcg(np.array([1, 3, 11, np.inf]), k=10)
+    array([1. , 0.5, 0. , 0. ])
+    """
+    return np.where(rank <= k, 1 / np.log2(1 + rank), 0.0)
+
+
+def reciprocal_rank(rank: np.ndarray) -> np.ndarray:
+    """1 / rank, `[rows]`; its mean is the MRR.
+
+    >>> reciprocal_rank(np.array([1, 4, np.inf]))
+    array([1.  , 0.25, 0.  ])
+    """
+    return 1 / rank
+
+
+def squared_error(predicted: np.ndarray, rating: np.ndarray) -> np.ndarray:
+    """(predicted - rating)², in stars², `[rows]`; the root of its mean is the RMSE.
+
+    >>> squared_error(np.array([4.0, 3.0]), np.array([5.0, 3.0]))
+    array([1., 0.])
+    """
+    if predicted.shape != rating.shape:
+        raise ValueError(f"expected one prediction a rating, got {predicted.shape} for {rating.shape}.")
+    return (predicted - rating) ** 2

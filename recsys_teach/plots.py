@@ -1,0 +1,98 @@
+"""Floor 2: the course's pictures. Each takes a frame and returns its axes and one line of words that say the same.
+
+The words are for those who can't see the picture: notebooks print them under it. Colours are Okabe & Ito's, which
+colour-blind readers can tell apart.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP
+
+BLUE, ORANGE, GREEN, GREY, PINK = "#0072B2", "#E69F00", "#009E73", "#7F7F7F", "#CC79A7"
+
+
+def long_tail(reviews: pd.DataFrame) -> tuple[Axes, str]:
+    """Reviews a product, the most reviewed first, and how many products hold half of all reviews."""
+    counts = reviews[PRODUCT].value_counts().to_numpy()
+    half = int(np.searchsorted(counts.cumsum(), counts.sum() / 2)) + 1
+    ax = _axes("product, most reviewed first", "reviews")
+    ax.fill_between(np.arange(1, len(counts) + 1), counts, color=GREY, alpha=0.4, step="mid")
+    ax.fill_between(np.arange(1, half + 1), counts[:half], color=BLUE, step="mid")
+    ax.annotate("half of all reviews", (half, counts[half - 1]), (12, 12), textcoords="offset points", color=BLUE)
+    words = f"The {half:,} most reviewed of {len(counts):,} products hold half of the {counts.sum():,} reviews."
+    return ax, words
+
+
+def rating_shares(reviews: pd.DataFrame) -> tuple[Axes, str]:
+    """How often each number of stars was given."""
+    shares = reviews[RATING].value_counts(normalize=True).sort_index()
+    ax = _axes("stars", "share of the reviews")
+    ax.bar([f"{stars:g}" for stars in shares.index], shares, color=BLUE)
+    words = "Stars: " + ", ".join(f"{stars:g} ({share:.0%})" for stars, share in shares.items()) + "."
+    return ax, words
+
+
+def timeline(train: pd.DataFrame, test: pd.DataFrame) -> tuple[Axes, str]:
+    """Reviews a month in both parts of a split."""
+    parts = {"train": (train, BLUE), "test": (test, ORANGE)}
+    ax = _axes("month", "reviews")
+    bottom: pd.Series | float = 0.0
+    months = {n: p[TIMESTAMP].dt.tz_localize(None).dt.to_period("M").value_counts() for n, (p, _) in parts.items()}
+    index = months["train"].index.union(months["test"].index).sort_values()
+    for name, (_, colour) in parts.items():
+        counts = months[name].reindex(index, fill_value=0)
+        ax.bar(index.to_timestamp(), counts, width=25, bottom=bottom, color=colour, label=name)
+        bottom = counts
+    ax.legend(frameon=False)
+    first, last, before = test[TIMESTAMP].min(), test[TIMESTAMP].max(), train[TIMESTAMP].max()
+    return (
+        ax,
+        f"Test reviews run from {first:%d %B %Y} to {last:%d %B %Y}; training goes up to {before:%d %B %Y}.",
+    )
+
+
+def ladder(board: pd.DataFrame, metric: str = "hit@10") -> tuple[Axes, str]:
+    """One metric of a scoreboard as bars, in the order of its rows; the oracle, if there, as a line: the ceiling."""
+    values = board[metric].dropna()
+    models = values.drop("oracle", errors="ignore")
+    ax = _axes(metric, "")
+    floors = {"random", "popularity", "global mean", "damped biases"}
+    ax.barh(models.index[::-1], models[::-1], color=[GREY if name in floors else BLUE for name in models.index[::-1]])
+    for place, value in enumerate(models[::-1]):
+        ax.annotate(f"{value:.3f}", (value, place), (4, 0), textcoords="offset points", va="center")
+    if "oracle" in values:
+        ax.axvline(values["oracle"], color=ORANGE, linestyle="--", label=f"ceiling {values['oracle']:.3f}")
+        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 1.12))
+    ax.margins(x=0.12)
+    return ax, f"{metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items()) + "."
+
+
+def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = None) -> tuple[Axes, str]:
+    """Retrieval (`hit@10`, right is better) against ratings (`rmse`, up is better), a point for each row of `points`.
+
+    `floor` and `ceiling` are the best of the baselines and the oracle: Series with `hit@10` and `rmse`.
+    """
+    ax = _axes("hit@10 →", "rmse (stars, up is better)")
+    ax.plot(points["hit@10"], points["rmse"], "o-", color=BLUE, label="weights")
+    for name, point in points.iterrows():
+        ax.annotate(str(name), (point["hit@10"], point["rmse"]), (6, 4), textcoords="offset points", fontsize=8)
+    ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
+    if ceiling is not None:
+        ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
+    ax.invert_yaxis()
+    ax.legend(frameon=False)
+    best = points["hit@10"].idxmax(), points["rmse"].idxmin()
+    return (
+        ax,
+        f"Best hit@10 {points['hit@10'].max():.3f} at {best[0]}; best RMSE {points['rmse'].min():.3f} at {best[1]}.",
+    )
+
+
+def _axes(x: str, y: str) -> Axes:
+    _, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    ax.set(xlabel=x, ylabel=y)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

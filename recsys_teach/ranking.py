@@ -1,0 +1,60 @@
+"""Floor 4: ranking. How many stars would this user give this product?
+
+The same two towers as in `retrieval`, and a rating head (see `heads`) that looks at both vectors:
+
+    loss = Σ_b  (head(u_b, p_b) - rating_b)²                                           (summed over the batch)
+"""
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.backend import tf, tfrs
+from recsys_teach.features import Ids, strings
+from recsys_teach.heads import DenseHead, FactorHead
+from recsys_teach.schema import RATING
+from recsys_teach.towers import ProductTower, UserTower
+
+
+class RankingModel(tfrs.Model):
+    """Two towers and a rating head.
+
+    Args:
+        head: predicts stars from the two vectors; `DenseHead()` if none is given.
+        l2: penalty on half the squared length of the vectors of a batch, summed over it; keeps the model from
+            learning the training rows by heart.
+    """
+
+    def __init__(
+        self,
+        user_tower: UserTower,
+        product_tower: ProductTower,
+        *,
+        head: DenseHead | FactorHead | None = None,
+        l2: float = 0.0,
+    ):
+        super().__init__()
+        self.user_tower, self.product_tower, self.l2 = user_tower, product_tower, l2
+        self.head = head or DenseHead()
+        self.task = tfrs.tasks.Ranking(
+            loss=tf.keras.losses.MeanSquaredError(reduction=tf.keras.losses.Reduction.SUM),
+            loss_metrics=[tf.keras.metrics.Mean("rating_loss")],
+        )
+
+    def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
+        return self.user_tower.embed(ids), self.product_tower.embed(ids)
+
+    def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
+        """The squared errors of these vectors' ratings, summed over the batch, and the head's own penalty."""
+        predicted = self.head(users, products, ids)
+        return self.task(labels=ids[RATING][:, None], predictions=predicted) + self.head.penalty(ids)
+
+    def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        users, products = self(ids, training=training)
+        return self.task_loss(users, products, ids) + self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+
+    def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
+        """The predicted stars of each row, `[rows]`."""
+        features = strings(reviews)
+        ids = self.user_tower.preprocess(features) | self.product_tower.preprocess(features)
+        return self.head(*self(ids), ids).numpy()[:, 0]

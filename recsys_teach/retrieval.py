@@ -1,0 +1,80 @@
+"""Floor 4: retrieval. Which products, of all, would this user buy?
+
+Two towers, and the score of a product for a user is the dot product of their vectors. In a batch of B purchases,
+each user's own product is the right answer and the other B - 1 products of the batch are the wrong ones:
+
+    loss = Σ_b  -log softmax(u_b · p_1, …, u_b · p_B)[b]              (in-batch softmax, summed over the batch)
+
+With every correction off this is the textbook's model. Each of the four arguments repairs one fault of it.
+"""
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.backend import tf, tfrs
+from recsys_teach.features import Ids, by_id, strings
+from recsys_teach.schema import PRODUCT, USER
+from recsys_teach.towers import ProductTower, UserTower
+
+
+class RetrievalModel(tfrs.Model):
+    """Two towers and the in-batch softmax.
+
+    Args:
+        log_q: subtract log(share of the training rows) from each product's score while training. Popular products
+            come up as wrong answers more often, and this takes it into account (Yi et al. 2019, "Sampling-bias-
+            corrected neural modeling for large corpus item recommendations").
+        remove_accidental_hits: a product that is in the batch twice isn't a wrong answer to itself.
+        l2: penalty on half the squared length of the vectors of a batch, summed over it; keeps the model from
+            learning the training rows by heart.
+        unknown_user_dropout: the share of training rows whose user is made unknown, so that the vector of
+            strangers learns what people buy on average instead of staying noise.
+    """
+
+    def __init__(
+        self,
+        user_tower: UserTower,
+        product_tower: ProductTower,
+        *,
+        log_q: bool = False,
+        remove_accidental_hits: bool = False,
+        l2: float = 0.0,
+        unknown_user_dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.user_tower, self.product_tower = user_tower, product_tower
+        self.l2, self.unknown_user_dropout = l2, unknown_user_dropout
+        counts = product_tower.vocabulary.product_counts
+        self.shares = by_id(counts / counts.sum(), unknown=0.0) if log_q else None
+        self.task = tfrs.tasks.Retrieval(
+            metrics=None,  # ranks are the scoreboard's job: a top-k search in every training step costs most of it
+            remove_accidental_hits=remove_accidental_hits,
+            loss_metrics=[tf.keras.metrics.Mean("retrieval_loss")],
+        )
+
+    def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
+        if training and self.unknown_user_dropout:
+            users = ids[USER]
+            forget = tf.random.uniform(tf.shape(users)) < self.unknown_user_dropout
+            ids = ids | {USER: tf.where(forget, tf.zeros_like(users), users)}
+        return self.user_tower.embed(ids), self.product_tower.embed(ids)
+
+    def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
+        """The in-batch softmax of these vectors, summed over the batch."""
+        probability = None if self.shares is None else tf.gather(self.shares, ids[PRODUCT])
+        return self.task(users, products, candidate_ids=ids[PRODUCT], candidate_sampling_probability=probability)
+
+    def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        users, products = self(ids, training=training)
+        return self.task_loss(users, products, ids) + self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+
+    @property
+    def products(self) -> list[str]:
+        return self.product_tower.vocabulary.products
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """The dot product of each row's user with every product, `[rows, products]`."""
+        users = self.user_tower(strings(reviews))
+        products = self.product_tower({PRODUCT: tf.constant(self.products)})
+        return tf.matmul(users, products, transpose_b=True).numpy()

@@ -1,0 +1,131 @@
+"""Floor 2: any recommenders on the same test rows, side by side.
+
+A recommender is anything with `products` and `scores(reviews) -> [rows, products]` (higher is better, columns in
+the order of `products`), or `ratings(reviews) -> [rows]`, or both.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach import metrics
+from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.splits import new_products, new_users
+
+CELLS = 8_000_000  # scores held at once: 64 MB as float64
+
+
+def scoreboard(
+    recommenders: Mapping[str, Any],
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    k: Sequence[int] = (1, 10, 50),
+    exclude_seen: bool = True,
+    slices: bool = False,
+) -> pd.DataFrame:
+    """A row for each recommender: `hit@k`, `ndcg@10`, `mrr` (shares, higher is better), `rmse` (stars, lower).
+
+    With `exclude_seen`, what a user bought in `train` isn't recommended again, as in a shop; without it every
+    product is a candidate, as in TFRS's `FactorizedTopK`. What a recommender doesn't offer is NaN. With `slices`
+    there is a row for each recommender *and* part of the test rows: all, warm users, new users, and the share of
+    the test rows that this part is.
+
+    Raises:
+        ValueError: no test rows, or a recommender whose answer has the wrong shape or holds NaN.
+    """
+    if test.empty:
+        raise ValueError("the test part has no rows: there is nothing to score.")
+    parts = {"all": np.full(len(test), True)}
+    if slices:
+        cold = new_users(train, test).to_numpy()
+        parts |= {"warm users": ~cold, "new users": cold}
+
+    rows = {}
+    for name, recommender in recommenders.items():
+        values = row_metrics(recommender, train, test, k=k, exclude_seen=exclude_seen, name=name)
+        for part, mask in parts.items():
+            mean = values[mask].mean()
+            row = mean.drop("squared_error")
+            row["rmse"] = np.sqrt(mean["squared_error"])
+            rows[name, part] = row if not slices else pd.concat([pd.Series({"share": mask.mean()}), row])
+    board = pd.DataFrame(rows).T
+    board.index.names = ["model", "test rows"]
+    board.attrs = {
+        "new_user_share": float(new_users(train, test).mean()),
+        "new_product_share": float(new_products(train, test).mean()),
+    }
+    return board if slices else board.droplevel("test rows")
+
+
+def row_metrics(
+    recommender: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    k: Sequence[int] = (1, 10, 50),
+    exclude_seen: bool = True,
+    name: str = "the recommender",
+) -> pd.DataFrame:
+    """The metrics of each test row, before any mean: `hit@k`, `ndcg@10`, `mrr`, `squared_error`."""
+    values = pd.DataFrame(index=test.index)
+    rank = None
+    if hasattr(recommender, "scores"):
+        rank = row_ranks(recommender, train, test, exclude_seen=exclude_seen, name=name)
+    for depth in k:
+        values[f"hit@{depth}"] = np.nan if rank is None else metrics.hit(rank, depth)
+    values["ndcg@10"] = np.nan if rank is None else metrics.ndcg(rank, 10)
+    values["mrr"] = np.nan if rank is None else metrics.reciprocal_rank(rank)
+    values["squared_error"] = np.nan
+    if hasattr(recommender, "ratings"):
+        predicted = _no_nan(np.asarray(recommender.ratings(test)), f"ratings of {name}")
+        values["squared_error"] = metrics.squared_error(predicted, test[RATING].to_numpy())
+    return values
+
+
+def row_ranks(
+    recommender: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    exclude_seen: bool = True,
+    name: str = "the recommender",
+) -> np.ndarray:
+    """The rank of each test row's product among the candidates, `[rows]`, block by block to bound the memory."""
+    catalogue = pd.Index(recommender.products)
+    block_rows = max(1, CELLS // len(catalogue))
+    seen = _seen_columns(train, catalogue) if exclude_seen else None
+    blocks = []
+    for start in range(0, len(test), block_rows):
+        block = test.iloc[start : start + block_rows]
+        scores = _no_nan(np.array(recommender.scores(block), dtype=float), f"scores of {name}")
+        if scores.shape != (len(block), len(catalogue)):
+            raise ValueError(
+                f"the scores of {name} are {scores.shape}: expected {(len(block), len(catalogue))}, "
+                "a row for each review and a column for each product."
+            )
+        if seen is not None:
+            row, column = _seen_cells(block, seen)
+            scores[row, column] = -np.inf
+        blocks.append(metrics.ranks(scores, catalogue.get_indexer(pd.Index(block[PRODUCT]))))
+    return np.concatenate(blocks)
+
+
+def _seen_columns(train: pd.DataFrame, catalogue: pd.Index) -> pd.Series:
+    """The catalogue columns that each user bought in training, one entry a purchase, indexed by user."""
+    columns = pd.Series(catalogue.get_indexer(pd.Index(train[PRODUCT])), index=train[USER].to_numpy())
+    return columns[columns >= 0]
+
+
+def _seen_cells(block: pd.DataFrame, seen: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    rows = pd.DataFrame({USER: block[USER].to_numpy(), "row": np.arange(len(block))})
+    cells = rows.merge(seen.rename("column"), left_on=USER, right_index=True)
+    return cells["row"].to_numpy(), cells["column"].to_numpy()
+
+
+def _no_nan(values: np.ndarray, what: str) -> np.ndarray:
+    if np.isnan(values).any():
+        raise ValueError(f"the {what} hold NaN for {int(np.isnan(values).sum()):,} of {values.size:,} values.")
+    return values

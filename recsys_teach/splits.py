@@ -1,0 +1,67 @@
+"""Floor 1: hold reviews back for the test, and count what is new in them.
+
+A split by time asks the question of a shop that is open: what will people buy next? It meets users and products
+that training never saw. A random split hides them, and lets the model learn from the future; it answers another
+question: how well can the tastes of known users be told?
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.schema import PRODUCT, TIMESTAMP, USER
+
+
+class Split(NamedTuple):
+    """The two parts of a reviews table."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+
+def split_by_time(reviews: pd.DataFrame, *, test_share: float = 0.2) -> Split:
+    """The latest `test_share` of the reviews are the test part; of reviews in the same second, the later rows."""
+    if TIMESTAMP not in reviews:
+        raise ValueError(f"a split by time needs a {TIMESTAMP!r} column: add one, or split at random.")
+    return _cut(reviews.sort_values(TIMESTAMP, kind="stable"), test_share)
+
+
+def split_at_random(reviews: pd.DataFrame, *, test_share: float = 0.2, seed: int = 0) -> Split:
+    """A random `test_share` of the reviews is the test part."""
+    return _cut(reviews.iloc[np.random.default_rng(seed).permutation(len(reviews))], test_share)
+
+
+def _cut(reviews: pd.DataFrame, test_share: float) -> Split:
+    if not 0 < test_share < 1:
+        raise ValueError(f"test_share is {test_share}: expected a share between 0 and 1, such as 0.2.")
+    train_rows = round(len(reviews) * (1 - test_share))
+    if not 0 < train_rows < len(reviews):
+        raise ValueError(f"{len(reviews)} reviews can't be split with test_share={test_share}: one part is empty.")
+    reviews = reviews.reset_index(drop=True)
+    return Split(reviews[:train_rows], reviews[train_rows:].reset_index(drop=True))
+
+
+def new_users(train: pd.DataFrame, test: pd.DataFrame) -> pd.Series:
+    """For each test row: is its user absent from `train`? (cold start)"""
+    return ~test[USER].isin(train[USER])
+
+
+def new_products(train: pd.DataFrame, test: pd.DataFrame) -> pd.Series:
+    """For each test row: is its product absent from `train`?"""
+    return ~test[PRODUCT].isin(train[PRODUCT])
+
+
+def describe(split: Split) -> pd.DataFrame:
+    """Both parts of a split side by side: reviews, users, products, and the share of rows with new ones."""
+    rows = {
+        name: {
+            "reviews": len(part),
+            "users": part[USER].nunique(),
+            "products": part[PRODUCT].nunique(),
+            "rows from new users": new_users(split.train, part).mean(),
+            "rows of new products": new_products(split.train, part).mean(),
+        }
+        for name, part in zip(("train", "test"), split)
+    }
+    return pd.DataFrame(rows).T.astype({"reviews": int, "users": int, "products": int})

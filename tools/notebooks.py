@@ -1,0 +1,153 @@
+"""Runs, stores and cleans the course's notebooks: `python tools/notebooks.py run|store|clean [NOTEBOOK ...]`."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from tqdm import tqdm
+
+from recsys_teach.data import amazon_sample
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+BUILD = ROOT / "build"
+CELL_TIMEOUT = 300  # seconds
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+LOCAL_PATH = re.compile(r"(/home/|/Users/|/root/|/tmp/|/work/|[A-Z]:\\\\)\w")
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """Leave in the notebook what a reader needs: no stderr, no widget state or view, no trace of who ran it."""
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in code_cells(notebook):
+        cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
+        cell.outputs = list(_clean_outputs(cell.outputs))
+    return notebook
+
+
+def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
+    for output in outputs:
+        if output.get("name") == "stderr":
+            continue
+        if "data" in output:
+            had_view = output.data.pop(WIDGET_VIEW, None)
+            if had_view and set(output.data) <= {"text/plain"}:
+                continue  # a widget without a fallback says nothing where no kernel runs
+        yield output
+
+
+def problems(notebook: NotebookNode) -> list[str]:
+    """What keeps this notebook from being committed, in words."""
+    found = []
+    cells = [cell for cell in code_cells(notebook) if cell.source.strip()]
+    counts = [cell.execution_count for cell in cells]
+    if counts != list(range(1, len(cells) + 1)):
+        found.append(f"its execution counts are {counts}, not 1 to {len(cells)}: run it whole")
+    if "widgets" in notebook.metadata:
+        found.append("it holds widget state")
+    for number, cell in enumerate(cells, 1):
+        for output in cell.outputs:
+            if output.output_type == "error" or output.get("name") == "stderr":
+                found.append(f"cell {number} stores an error or stderr")
+            if WIDGET_VIEW in output.get("data", {}):
+                found.append(f"cell {number} stores a widget view")
+            if LOCAL_PATH.search(str(output.get("text", "")) + str(output.get("data", ""))):
+                found.append(f"cell {number} stores a path of a machine")
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        if len(lines) > 12:
+            found.append(f"cell {number} has {len(lines)} lines of code, more than 12")
+    return found
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The code cells, in order."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def execute(path: Path, bar: tqdm) -> NotebookNode:
+    """The notebook, run from top to bottom in a fresh kernel; progress bars inside it are silent."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        startup_timeout=120,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        on_cell_executed=lambda cell, **_: bar.update() if cell.cell_type == "code" else None,
+    )
+    client.execute(env={**os.environ, "TQDM_DISABLE": "1"})
+    return notebook
+
+
+def execute_all(paths: list[Path]) -> Iterator[tuple[Path, NotebookNode]]:
+    """Execute the notebooks one by one behind a progress bar, but for the one whose data can't be had."""
+    paths = [path for path in paths if not _skipped(path)]
+    total = sum(len(code_cells(nbformat.read(path, as_version=4))) for path in paths)
+    with tqdm(total=total, unit="cell") as bar:
+        for path in paths:
+            bar.set_description(path.stem)
+            yield path, execute(path, bar)
+
+
+def _skipped(path: Path) -> bool:
+    try:
+        if "amazon" in path.stem:
+            amazon_sample()
+    except (OSError, ValueError) as error:
+        print(f"{path.name} is left out: {error}")
+        return True
+    return False
+
+
+def run(paths: list[Path]) -> None:
+    """Execute all, write build/*.html, and print the scoreboards of the last two."""
+    BUILD.mkdir(exist_ok=True)
+    boards = {}
+    for path, notebook in execute_all(paths):
+        html, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+        (BUILD / f"{path.stem}.html").write_text(html, encoding="utf-8")
+        tagged = [cell for cell in code_cells(notebook) if "scoreboard" in cell.metadata.get("tags", [])]
+        boards[path.stem] = next(o.data["text/plain"] for o in tagged[-1].outputs if "data" in o)
+    for name in list(boards)[-2:]:
+        print(f"\n{name}\n{boards[name]}")
+    print(f"\nThe notebooks as pages: {BUILD.relative_to(ROOT)}/*.html")
+
+
+def store(paths: list[Path]) -> None:
+    """Execute all and store them, clean, with their outputs."""
+    for path, notebook in execute_all(paths):
+        nbformat.write(clean(notebook), path)
+
+
+def clean_stored(paths: list[Path]) -> None:
+    """Clean the stored notebooks without running them."""
+    for path in paths:
+        nbformat.write(clean(nbformat.read(path, as_version=4)), path)
+
+
+def main() -> None:
+    """Do what the first argument says, to all notebooks or to those named after it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["run", "store", "clean"])
+    parser.add_argument("notebooks", nargs="*", type=Path, default=sorted(NOTEBOOKS.glob("*.ipynb")))
+    arguments = parser.parse_args()
+    try:
+        {"run": run, "store": store, "clean": clean_stored}[arguments.what](arguments.notebooks)
+    except CellExecutionError as error:
+        sys.exit(f"a cell failed:\n{error}")
+
+
+if __name__ == "__main__":
+    main()
