@@ -5,6 +5,8 @@ A network can't multiply strings. The vocabulary numbers every user, product and
 which users and products are to come.
 """
 
+import string
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +14,8 @@ import pandas as pd
 
 from recsys_teach.backend import tf
 from recsys_teach.schema import PRODUCT, RATING, SUMMARY, USER
+
+PUNCTUATION = string.punctuation.encode()
 
 Features = dict[str, tf.Tensor]  # a tensor of strings for each column, [batch]
 Ids = dict[str, tf.Tensor]  # a tensor of ids for each column, [batch] or [batch, words]; in training, the rating too
@@ -37,9 +41,8 @@ def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
     if max_words:
         if SUMMARY not in train:
             raise ValueError(f"max_words={max_words} needs a {SUMMARY!r} column: these reviews have none.")
-        vectorizer = tf.keras.layers.TextVectorization(max_tokens=max_words)
-        vectorizer.adapt(train[SUMMARY].to_numpy(dtype=object), batch_size=4_096)
-        words = vectorizer.get_vocabulary(include_special_tokens=False)
+        counts = Counter(word for summary in train[SUMMARY] for word in split_words(summary))
+        words = [word for word, _ in counts.most_common(max_words)]
     return Vocabulary(
         users=list(users.index),
         user_counts=users.to_numpy(),
@@ -48,6 +51,15 @@ def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
         mean_rating=float(train[RATING].mean()),
         words=words,
     )
+
+
+def split_words(text: str) -> list[str]:
+    """Words as Keras' `TextVectorization` splits them: ASCII letters lowered, punctuation out, split at blanks.
+
+    >>> split_words("Great tent, isn't it?")
+    ['great', 'tent', 'isnt', 'it']
+    """
+    return [word.decode() for word in text.encode().lower().translate(None, PUNCTUATION).split()]
 
 
 def by_id(counts: np.ndarray, *, unknown: float) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """Floor 2: the course's pictures. Each takes a frame and returns its axes and one line of words that say the same.
 
-The words are for those who can't see the picture: notebooks print them under it. Colours are Okabe & Ito's, which
+The words are for those who can't see the picture, and `show` prints them under it. Colours are Okabe & Ito's, which
 colour-blind readers can tell apart.
 """
 
@@ -70,6 +70,20 @@ def ladder(board: pd.DataFrame, metric: str = "hit@10") -> tuple[Axes, str]:
     return ax, f"{metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items()) + "."
 
 
+def learning_curves(curve: pd.DataFrame) -> tuple[Axes, str]:
+    """Errors by round of training: columns `train` and `test`, indexed by round."""
+    ax = _axes("round of training", "rmse (stars)")
+    for name, colour in (("train", BLUE), ("test", ORANGE)):
+        ax.plot(curve.index, curve[name], "o-", color=colour, label=name)
+    ax.legend(frameon=False)
+    best = curve["test"].idxmin()
+    words = f"Training rows: {curve['train'].iloc[0]:.3f} down to {curve['train'].iloc[-1]:.3f}. "
+    return (
+        ax,
+        words + f"Test rows: best in round {best} ({curve['test'].min():.3f}), {curve['test'].iloc[-1]:.3f} at last.",
+    )
+
+
 def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = None) -> tuple[Axes, str]:
     """Retrieval (`hit@10`, right is better) against ratings (`rmse`, up is better), a point for each row of `points`.
 
@@ -89,6 +103,13 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
         ax,
         f"Best hit@10 {points['hit@10'].max():.3f} at {best[0]}; best RMSE {points['rmse'].min():.3f} at {best[1]}.",
     )
+
+
+def show(picture: tuple[Axes, str]) -> None:
+    """Show a picture, and under it its words."""
+    _, words = picture
+    plt.show()
+    print(words)  # noqa: T201
 
 
 def _axes(x: str, y: str) -> Axes:

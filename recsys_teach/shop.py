@@ -88,7 +88,7 @@ def generate_shop(*, users: int = 1_500, products: int = 400, reviews_per_user: 
     taste = _unit(rng.dirichlet(np.full(len(CATALOGUE), 0.3), users) + 0.1 * rng.standard_normal((users, 8)))
     nature = _unit(np.eye(8)[categories] + 0.3 * rng.standard_normal((products, 8)))
     affinity = taste @ nature.T
-    popularity = rng.normal(0, 1.0, products)
+    popularity = rng.normal(0, 1.2, products)
     quality, generosity = rng.normal(0, 0.3, products), rng.normal(0, 0.3, users)
     mean_rating = AVERAGE + SLOPE * (affinity - 0.3) + quality + generosity[:, None]
 

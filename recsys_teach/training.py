@@ -1,5 +1,7 @@
 """Floor 4: trains any of the models on a table of reviews, fast, and says how it goes."""
 
+from collections.abc import Callable
+
 import pandas as pd
 from tqdm.auto import tqdm
 
@@ -18,11 +20,13 @@ def train_model(
     batch_size: int = 256,
     learning_rate: float = 0.1,
     seed: int = 0,
+    after_epoch: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
     """Train `model` in place with Adagrad; return the mean losses of each epoch (per batch), a row an epoch.
 
-    `seed` orders the batches; the first weights come from Keras' own seed (`tf.keras.utils.set_random_seed`). A
-    progress bar shows up where it takes longer than two seconds (`TQDM_DISABLE=1` silences it).
+    `seed` orders the batches; the first weights come from Keras' own seed (`tf.keras.utils.set_random_seed`).
+    `after_epoch` is called with the number of each epoch, from 1, when it has ended. A progress bar shows up where
+    it takes longer than two seconds (`TQDM_DISABLE=1` silences it).
     """
     rows = training_rows(train, model.user_tower, model.product_tower)
     model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
@@ -30,7 +34,7 @@ def train_model(
         batches(rows, batch_size=batch_size, seed=seed),
         epochs=epochs,
         verbose=0,
-        callbacks=[Progress(epochs, type(model).__name__)],
+        callbacks=[Progress(epochs, type(model).__name__, after_epoch)],
     )
     losses = pd.DataFrame(history.history, index=pd.RangeIndex(1, epochs + 1, name="epoch"))
     return losses[[column for column in losses if column.endswith("_loss") and "regularization" not in column]]
@@ -39,12 +43,15 @@ def train_model(
 class Progress(tf.keras.callbacks.Callback):
     """A tqdm bar over the epochs, gone when training ends."""
 
-    def __init__(self, epochs: int, name: str):
+    def __init__(self, epochs: int, name: str, after_epoch: Callable[[int], None] | None = None):
         super().__init__()
+        self.after_epoch = after_epoch
         self.bar = tqdm(total=epochs, desc=name, unit="epoch", leave=False, delay=2)
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.update()
+        if self.after_epoch:
+            self.after_epoch(epoch + 1)
 
     def on_train_end(self, logs=None):
         self.bar.close()

@@ -84,6 +84,7 @@ def execute(path: Path, bar: tqdm) -> NotebookNode:
         timeout=CELL_TIMEOUT,
         startup_timeout=120,
         kernel_name="python3",
+        extra_arguments=["--log-level=40"],
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         on_cell_executed=lambda cell, **_: bar.update() if cell.cell_type == "code" else None,
     )

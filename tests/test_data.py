@@ -1,0 +1,348 @@
+"""Files of every known format come out as the same reviews; what can't be read is refused with one sentence."""
+
+import functools
+import gzip
+import hashlib
+import os
+import re
+import socket
+import threading
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from recsys_teach import data
+from recsys_teach.data import load_reviews
+from recsys_teach.shop import generate_shop
+
+REVIEWS = pd.DataFrame(
+    {
+        "user_id": ["NA", "007", "null"],
+        "product_id": ["0528881469", "1e5", "0528881469"],
+        "rating": [5.0, 1.0, 4.5],
+        "summary": ["Good, really", "", 'a "bargain"'],
+        "timestamp": pd.to_datetime([1_400_000_000, 1_300_000_000, 1_500_000_000], unit="s", utc=True),
+    }
+)
+SECONDS = [1_400_000_000, 1_300_000_000, 1_500_000_000]
+SUFFIXES = ["csv", "csv.gz", "tsv", "tsv.gz", "jsonl", "jsonl.gz", "json", "json.gz", "parquet"]
+
+OURS = {name: name for name in REVIEWS}
+AMAZON_2014 = {
+    "user_id": "reviewerID",
+    "product_id": "asin",
+    "rating": "overall",
+    "summary": "summary",
+    "timestamp": "unixReviewTime",
+}
+AMAZON_2023 = {
+    "user_id": "user_id",
+    "product_id": "parent_asin",
+    "rating": "rating",
+    "summary": "title",
+    "timestamp": "timestamp",
+}
+MOVIELENS = [
+    {"user_id": user, "product_id": item, "rating": "rating", "timestamp": "timestamp"}
+    for user in ("userId", "user_id")
+    for item in ("movieId", "movie_id", "item_id")
+]
+
+
+def write(path, table):
+    """Write `table` in the format that the name says, by pandas' own writers."""
+    if ".csv" in path.name:
+        table.to_csv(path, index=False)
+    elif ".tsv" in path.name:
+        table.to_csv(path, index=False, sep="\t")
+    elif ".json" in path.name:
+        table.to_json(path, orient="records", lines=True)
+    else:
+        table.to_parquet(path)
+    return path
+
+
+def theirs(names, *, per_second=1):
+    """REVIEWS under other names, with numeric times."""
+    table = REVIEWS.assign(timestamp=[second * per_second for second in SECONDS])
+    return table[list(names)].rename(columns=names)
+
+
+def assert_reviews(found, expected):
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_our_own_names_need_no_mapping(tmp_path, suffix):
+    assert_reviews(load_reviews(write(tmp_path / f"mine.{suffix}", theirs(OURS))), REVIEWS)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(("names", "per_second"), [(AMAZON_2014, 1), (AMAZON_2023, 1_000)], ids=["2014", "2023"])
+def test_both_amazon_releases_are_recognised(tmp_path, suffix, names, per_second):
+    path = write(tmp_path / f"amazon.{suffix}", theirs(names, per_second=per_second))
+    assert_reviews(load_reviews(path), REVIEWS)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("names", MOVIELENS, ids=lambda names: f"{names['user_id']}-{names['product_id']}")
+def test_movielens_is_recognised(tmp_path, suffix, names):
+    path = write(tmp_path / f"ratings.{suffix}", theirs(names))
+    assert_reviews(load_reviews(str(path)), REVIEWS.drop(columns="summary"))
+
+
+def test_amazon_2014_json_as_published(tmp_path):
+    lines = [
+        '{"reviewerID": "A2S", "asin": "0528881469", "reviewerName": "J", "helpful": [0, 1],'
+        ' "reviewText": "Long\\ntext", "overall": 5.0, "summary": "NA", "unixReviewTime": 1370131200,'
+        ' "reviewTime": "06 2, 2013"}',
+        '{"reviewerID": "0AM", "asin": "B00ABC", "helpful": [12, 15], "reviewText": "", "overall": 1.0,'
+        ' "summary": "Don\'t", "unixReviewTime": 1290643200, "reviewTime": "11 25, 2010"}',
+    ]
+    path = tmp_path / "reviews_Electronics_5.json.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    expected = {
+        "user_id": ["A2S", "0AM"],
+        "product_id": ["0528881469", "B00ABC"],
+        "rating": [5.0, 1.0],
+        "summary": ["NA", "Don't"],
+        "timestamp": [pd.Timestamp("2013-06-02", tz="UTC"), pd.Timestamp("2010-11-25", tz="UTC")],
+    }
+    assert load_reviews(path).to_dict("list") == expected
+
+
+def test_amazon_2023_json_as_published(tmp_path):
+    lines = [
+        '{"rating": 3.0, "title": "So so", "text": "…", "images": [], "asin": "B083", "parent_asin": "0B08",'
+        ' "user_id": "AGK", "timestamp": 1588687728923, "helpful_vote": 0, "verified_purchase": true}',
+        '{"rating": 5.0, "title": "", "text": "…", "images": [{"hi_res": null}], "asin": "B07N", "parent_asin": "B07N",'
+        ' "user_id": "0AG", "timestamp": 1588615855070, "helpful_vote": 2, "verified_purchase": false}',
+    ]
+    path = tmp_path / "All_Beauty.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    expected = {
+        "user_id": ["AGK", "0AG"],
+        "product_id": ["0B08", "B07N"],
+        "rating": [3.0, 5.0],
+        "summary": ["So so", ""],
+        "timestamp": [pd.Timestamp("2020-05-05 14:08:48", tz="UTC"), pd.Timestamp("2020-05-04 18:10:55", tz="UTC")],
+    }
+    assert load_reviews(path).to_dict("list") == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "ours"),
+    [(AMAZON_2014, "user_id"), (AMAZON_2014, "rating"), (AMAZON_2023, "summary"), (MOVIELENS[0], "user_id")],
+)
+def test_their_column_under_one_of_our_names_does_not_stand_in_the_way(tmp_path, names, ours):
+    path = write(tmp_path / "theirs.csv", theirs(names).assign(**{ours: "something else"}))
+    assert_reviews(load_reviews(path), REVIEWS[list(names)])
+
+
+def test_a_movie_title_stays_a_title(tmp_path):
+    path = write(tmp_path / "ratings.csv", theirs(MOVIELENS[0]).assign(title=["Heat", "Alien", "Heat"], genres="x"))
+    assert_reviews(load_reviews(path), REVIEWS.drop(columns="summary").assign(title=["Heat", "Alien", "Heat"]))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl.gz", "parquet"])
+def test_any_other_names_take_a_mapping(tmp_path, suffix):
+    names = {"user_id": "customer", "product_id": "article", "rating": "stars"}
+    path = write(tmp_path / f"theirs.{suffix}", theirs(names).assign(price=7))
+    columns = {"customer": "user_id", "article": "product_id", "stars": "rating"}
+    assert_reviews(load_reviews(path, columns=columns), REVIEWS[["user_id", "product_id", "rating"]])
+
+
+def test_numeric_ids_are_the_same_texts_in_every_format(tmp_path):
+    table = pd.DataFrame({"userId": [1, 2, 300], "movieId": [10, 20, 10], "rating": [5, 4, 3]})
+    found = [load_reviews(write(tmp_path / f"ratings.{suffix}", table)) for suffix in SUFFIXES]
+    for reviews in found:
+        assert reviews["user_id"].tolist() == ["1", "2", "300"]
+        assert reviews["product_id"].tolist() == ["10", "20", "10"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_bytes(b"\xef\xbb\xbfuser_id,product_id,rating\r\nann,tent,5\r\nbob,wok,4\r\n")
+    assert load_reviews(path)["user_id"].tolist() == ["ann", "bob"]
+
+
+def test_the_generated_shop_is_the_default():
+    expected = generate_shop(seed=0).reviews
+    pd.testing.assert_frame_equal(load_reviews(), expected)
+    pd.testing.assert_frame_equal(load_reviews("generated"), expected)
+
+
+HEAD = b"user_id,product_id,rating\n"
+GOOD = HEAD + b"ann,tent,5\nbob,wok,4\n"
+JSON_LINE = b'{"user_id": "ann", "product_id": "tent", "rating": 5}\n'
+PACKED = gzip.compress(b"".join(b"u%d,p%d,5\n" % (row, row) for row in range(1_000)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", b"", "is empty (0 bytes)"),
+        ("a.parquet", b"", "is empty (0 bytes)"),
+        ("a.csv", HEAD, "has no rows"),
+        ("a.xlsx", GOOD, "ends in '.xlsx': expected .csv, .tsv, .jsonl, .json, .parquet"),
+        ("a", GOOD, "ends in ''"),
+        ("a.gz", gzip.compress(GOOD), "ends in '.gz'"),
+        ("a.csv", b"user_id,rating\nann,5\nbob,4\n", "has no column 'product_id' (columns found: user_id, rating)"),
+        ("a.jsonl", b'{"user_id": "ann", "rating": 5}\n', "has no column 'product_id'"),
+        (
+            "a.csv",
+            GOOD + b"cy,kite,lots\n",
+            "1 row with a rating that is no number (the first is 'lots'), counted from 0: 2",
+        ),
+        ("a.csv", GOOD + b"cy,kite,\n", "1 row with a rating that is no number"),
+        ("a.csv", GOOD + b",kite,3\n", "1 row with no user_id, counted from 0: 2"),
+        ("a.csv", GOOD + b"cy,,3\n", "1 row with no product_id, counted from 0: 2"),
+        ("a.jsonl", JSON_LINE + b'{"user_id": null, "product_id": "wok", "rating": 4}\n', "1 row with no user_id"),
+        ("a.jsonl", JSON_LINE + b'{"product_id": "wok", "rating": 4}\n', "1 row with no user_id, counted from 0: 1"),
+        ("a.jsonl", JSON_LINE + b'{"user_id": "bob", "product_id": "wok"}\n', "1 row with a rating that is no number"),
+        ("a.jsonl", JSON_LINE + b"not json\n", "can't be read as .jsonl"),
+        ("a.json", JSON_LINE + JSON_LINE[:20], "can't be read as .json"),
+        ("a.csv", HEAD + b"ann,tent,5\nann,wok,4\n", "all 2 reviews have the same user_id 'ann'"),
+        ("a.csv", HEAD + b"ann,tent,5\nbob,tent,4\n", "all 2 reviews have the same product_id 'tent'"),
+        ("a.csv.gz", PACKED[: len(PACKED) // 2], "can't be read as .csv"),
+        ("a.jsonl.gz", PACKED[: len(PACKED) // 2], "can't be read as .jsonl"),
+        ("a.csv.gz", GOOD, "can't be read as .csv"),
+        ("a.csv", GOOD + b"cy,kite,3,4,5\n", "can't be read as .csv"),
+        ("a.csv", GOOD + "Zoë,kite,3\n".encode("latin-1"), "can't be read as .csv"),
+        ("a.parquet", GOOD, "can't be read as .parquet"),
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else value,
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path, name, content, sentence):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        load_reviews(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["nowhere.csv", "genrated"])
+def test_a_missing_file_is_named_with_what_was_expected(source):
+    with pytest.raises(FileNotFoundError, match=f'{source} doesn\'t exist: expected "generated", "amazon" or the path'):
+        load_reviews(source)
+
+
+def test_a_mapping_from_an_unknown_column_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_bytes(GOOD)
+    with pytest.raises(
+        ValueError, match=r"no column 'custmer' to rename \(columns found: user_id, product_id, rating\)"
+    ):
+        load_reviews(tmp_path / "a.csv", columns={"custmer": "user_id"})
+
+
+def test_a_mapping_onto_a_column_that_is_there_is_refused(tmp_path):
+    path = write(tmp_path / "a.csv", theirs(OURS).assign(customer="x"))
+    with pytest.raises(ValueError, match="more than one column 'user_id'"):
+        load_reviews(path, columns={"customer": "user_id"})
+
+
+# The Amazon sample, with a planted file of two reviews in its place and a server on this machine.
+
+SAMPLE = b"reviewerID,asin,overall\nA1,0528881469,5.0\nA2,B2,1.0\n"
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """An empty cache, no folder of the user's, and an address where nobody listens."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(data, "AMAZON_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/amazon_reviews.csv")
+    monkeypatch.delenv("RECSYS_TEACH_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(data.pooch, "os_cache", lambda name: tmp_path / "cache" / name)
+    return tmp_path / "cache" / "recsys-teach"
+
+
+@contextmanager
+def serve(monkeypatch, folder, content):
+    folder.mkdir()
+    (folder / "amazon_reviews.csv").write_bytes(content)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setattr(data, "AMAZON_URL", f"http://127.0.0.1:{server.server_port}/amazon_reviews.csv")
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def files(folder):
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+def test_without_network_and_cache_the_remedy_is_said(cache):
+    with pytest.raises(ConnectionError, match=r"couldn't be downloaded .* name that in RECSYS_TEACH_DATA") as caught:
+        load_reviews("amazon")
+    assert str(cache) in str(caught.value)
+    assert files(cache) == []
+
+
+def test_a_server_without_the_file_is_no_connection_either(cache, monkeypatch, tmp_path):
+    with serve(monkeypatch, tmp_path / "www", SAMPLE):
+        monkeypatch.setattr(data, "AMAZON_URL", data.AMAZON_URL + ".gone")
+        with pytest.raises(ConnectionError, match="HTTPError"):
+            load_reviews("amazon")
+    assert files(cache) == []
+
+
+def test_wrong_bytes_from_the_server_are_refused_and_removed(cache, monkeypatch, tmp_path):
+    with (
+        serve(monkeypatch, tmp_path / "www", SAMPLE),
+        pytest.raises(ValueError, match="isn't the Amazon sample") as caught,
+    ):
+        load_reviews("amazon")
+    assert data.AMAZON_URL in str(caught.value)
+    assert files(cache) == []
+
+
+def test_the_sample_is_downloaded_once(cache, monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "AMAZON_SHA256", hashlib.sha256(SAMPLE).hexdigest())
+    with serve(monkeypatch, tmp_path / "www", SAMPLE):
+        first = load_reviews("amazon")
+    assert first["product_id"].tolist() == ["0528881469", "B2"]
+    assert files(cache) == ["amazon_reviews.csv"]
+    pd.testing.assert_frame_equal(load_reviews("amazon"), first)  # nobody serves it any more
+
+
+def test_the_sample_in_a_folder_of_yours_needs_no_network(cache, monkeypatch, tmp_path):
+    (tmp_path / "amazon_reviews.csv").write_bytes(SAMPLE)
+    monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    monkeypatch.setattr(data, "AMAZON_SHA256", hashlib.sha256(SAMPLE).hexdigest())
+    assert load_reviews("amazon")["rating"].tolist() == [5.0, 1.0]
+    assert not cache.exists()
+
+
+def test_another_file_in_a_folder_of_yours_is_refused(cache, monkeypatch, tmp_path):
+    (tmp_path / "amazon_reviews.csv").write_bytes(SAMPLE)
+    monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match="isn't the Amazon sample") as caught:
+        load_reviews("amazon")
+    assert str(caught.value).startswith(str(tmp_path / "amazon_reviews.csv"))
+    assert hashlib.sha256(SAMPLE).hexdigest()[:12] in str(caught.value)
+
+
+def test_a_folder_of_yours_without_the_sample_is_passed_over(cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    monkeypatch.setattr(data, "AMAZON_SHA256", hashlib.sha256(SAMPLE).hexdigest())
+    with serve(monkeypatch, tmp_path / "www", SAMPLE):
+        assert len(load_reviews("amazon")) == 2
+
+
+@pytest.mark.skipif("RECSYS_TEACH_DATA" not in os.environ, reason="RECSYS_TEACH_DATA names no folder with the sample")
+def test_the_amazon_sample_is_the_one_the_course_describes():
+    assert (Path(os.environ["RECSYS_TEACH_DATA"]) / data.AMAZON_FILE).exists()
+    reviews = load_reviews("amazon")
+    assert (len(reviews), reviews["user_id"].nunique(), reviews["product_id"].nunique()) == (999, 963, 40)
+    assert reviews["rating"].value_counts().to_dict() == {5.0: 582, 4.0: 188, 3.0: 94, 2.0: 48, 1.0: 87}

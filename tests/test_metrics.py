@@ -1,0 +1,107 @@
+"""Metrics by hand, and against slow plain-Python or SciPy oracles."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+
+from recsys_teach.metrics import hit, ndcg, ranks, reciprocal_rank, squared_error
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("scores", "target", "rank"),
+    [
+        ([0.9, 0.5, 0.1], 0, 1),
+        ([0.9, 0.5, 0.1], 2, 3),
+        ([0.1, 0.5, 0.9], 0, 3),
+        ([0.9, -INF, 0.1], 2, 2),
+        ([-5.0, -INF, -INF], 0, 1),
+        ([INF, 0.5, 0.1], 1, 2),
+        ([3, 2, 1], 1, 2),
+    ],
+)
+def test_the_rank_counts_what_is_ahead(scores, target, rank):
+    assert ranks(np.array([scores]), np.array([target])).tolist() == [rank]
+
+
+@pytest.mark.parametrize(("target", "rank"), [(0, 2), (1, 2), (2, 4), (3, 4)])
+def test_ties_count_against_the_model(target, rank):
+    assert ranks(np.array([[0.9, 0.9, 0.4, 0.4]]), np.array([target])).tolist() == [rank]
+
+
+def test_a_constant_scorer_ranks_everything_last():
+    assert ranks(np.zeros((7, 7)), np.arange(7)).tolist() == [7] * 7
+
+
+@pytest.mark.parametrize(("scores", "target"), [([1.0, -INF], 1), ([1.0, 2.0], -1), ([-INF, -INF], 0)])
+def test_a_target_out_of_the_race_has_no_rank_and_scores_nothing(scores, target):
+    rank = ranks(np.array([scores]), np.array([target]))
+    assert rank.tolist() == [INF]
+    assert [metric.tolist() for metric in (hit(rank, 50), ndcg(rank, 10), reciprocal_rank(rank))] == [[0]] * 3
+
+
+def planted():
+    """Few distinct scores, so many ties; a quarter of them -inf; some targets unknown."""
+    rng = np.random.default_rng(5)
+    scores = rng.integers(0, 6, (400, 15)).astype(float)
+    scores[rng.random(scores.shape) < 0.25] = -INF
+    return scores, rng.integers(-1, 15, 400)
+
+
+def test_ranks_agree_with_scipy():
+    scores, target = planted()
+    worst_of_ties = rankdata(-scores, method="max", axis=1)
+    expected = [
+        INF if column < 0 or scores[row, column] == -INF else worst_of_ties[row, column]
+        for row, column in enumerate(target)
+    ]
+    assert 0 < expected.count(INF) < len(expected) / 2
+    np.testing.assert_array_equal(ranks(scores, target), expected)
+
+
+def test_metrics_agree_with_going_down_the_list():
+    scores, target = planted()
+    rank = ranks(scores, target)
+    for row, column in enumerate(target):
+        candidates = [c for c in range(15) if scores[row, c] > -INF]
+        listed = sorted(candidates, key=lambda c: (-scores[row, c], c == column))  # among ties the target comes last
+        gains = [float(c == column) for c in listed]
+        assert hit(rank, 3)[row] == sum(gains[:3])
+        dcg = sum(gain / math.log2(place + 2) for place, gain in enumerate(gains[:5]))
+        assert ndcg(rank, 5)[row] == pytest.approx(dcg)
+        assert reciprocal_rank(rank)[row] == pytest.approx(sum(gain / (place + 1) for place, gain in enumerate(gains)))
+
+
+def test_hit_includes_the_last_place():
+    assert hit(np.array([1.0, 10.0, 11.0, INF]), 10).tolist() == [1, 1, 0, 0]
+
+
+def test_ndcg_by_hand():
+    gains = ndcg(np.array([1.0, 2.0, 3.0, 7.0, 8.0, INF]), 7)
+    np.testing.assert_allclose(gains, [1, 0.6309297535714575, 0.5, 1 / 3, 0, 0])
+
+
+def test_reciprocal_rank_by_hand():
+    assert reciprocal_rank(np.array([1.0, 4.0, 100.0, INF])).tolist() == [1, 0.25, 0.01, 0]
+
+
+def test_squared_error_by_hand():
+    assert squared_error(np.array([4.5, 1.0, 3.0]), np.array([5.0, 4.0, 3.0])).tolist() == [0.25, 9, 0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "target"),
+    [(np.zeros(3), np.zeros(3, int)), (np.zeros((3, 2)), np.zeros(2, int)), (np.zeros((3, 2)), np.zeros((3, 1), int))],
+)
+def test_ranks_refuse_shapes_that_do_not_fit(scores, target):
+    with pytest.raises(ValueError, match=r"expected scores \[rows, products\] and target \[rows\], got") as caught:
+        ranks(scores, target)
+    assert f"{scores.shape} and {target.shape}" in str(caught.value)
+
+
+def test_squared_error_refuses_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"one prediction a rating, got \(3, 1\) for \(3,\)"):
+        squared_error(np.zeros((3, 1)), np.zeros(3))

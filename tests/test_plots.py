@@ -1,0 +1,115 @@
+"""The axes hold the right data, and the words say the right numbers."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.colors import to_hex
+from matplotlib.dates import num2date
+
+from recsys_teach import plots
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def heights(area):
+    """The y values that a filled area runs through."""
+    return set(area.get_paths()[0].vertices[:, 1])
+
+
+def widest(area):
+    return area.get_paths()[0].vertices[:, 0].max()
+
+
+def test_long_tail_marks_the_products_that_hold_half():
+    ax, words = plots.long_tail(pd.DataFrame({"product_id": list("ccaaaabbbd")}))
+    assert words == "The 2 most reviewed of 4 products hold half of the 10 reviews."
+    everything, half = ax.collections
+    assert (heights(everything), widest(everything)) == ({0, 4, 3, 2, 1}, 4)
+    assert (heights(half), widest(half)) == ({0, 4, 3}, 2)
+
+
+@pytest.mark.parametrize(
+    ("products", "half"), [("aabb", 1), ("aab", 1), ("abc", 2), ("abcd", 2), ("aaabbcc", 2), ("aaaabbcc", 1)]
+)
+def test_long_tail_counts_up_to_half_and_no_further(products, half):
+    _, words = plots.long_tail(pd.DataFrame({"product_id": list(products)}))
+    assert words.startswith(f"The {half} most reviewed of {len(set(products))} products")
+
+
+def test_rating_shares_are_bars_in_the_order_of_the_stars():
+    ax, words = plots.rating_shares(pd.DataFrame({"rating": [5.0, 1.0, 5.0, 4.5, 5.0]}))
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([0.2, 0.2, 0.6])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "4.5", "5"]
+    assert words == "Stars: 1 (20%), 4.5 (20%), 5 (60%)."
+
+
+def times(*days):
+    return pd.DataFrame({"timestamp": pd.to_datetime(days, utc=True, format="mixed")})
+
+
+def test_timeline_stacks_the_test_part_on_training_month_by_month():
+    train = times("2022-01-03", "2022-01-31 23:59", "2022-02-01")
+    test = times("2022-02-07 08:00", "2022-04-30", "2022-04-01")
+    ax, words = plots.timeline(train, test)
+    lower, upper = ax.containers
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in lower]
+    assert [f"{num2date(middle):%Y-%m-%d}" for middle in middles] == ["2022-01-01", "2022-02-01", "2022-04-01"]
+    assert [bar.get_height() for bar in lower] == [2, 1, 0]
+    assert [bar.get_height() for bar in upper] == [0, 1, 2]
+    assert [bar.get_y() for bar in upper] == [2, 1, 0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train", "test"]
+    days = [f"{day:%d %B %Y}" for day in pd.to_datetime(["2022-02-07", "2022-04-30", "2022-02-01"])]
+    assert words == f"Test reviews run from {days[0]} to {days[1]}; training goes up to {days[2]}."
+
+
+BOARD = pd.DataFrame(
+    {"hit@10": [0.1, np.nan, 0.25, 0.5], "rmse": [np.nan, 0.9, 0.8, 0.7]},
+    index=["popularity", "damped biases", "multitask", "oracle"],
+)
+
+
+def test_ladder_draws_the_models_downwards_and_the_oracle_as_ceiling():
+    ax, words = plots.ladder(BOARD)
+    bars = sorted(ax.patches, key=lambda bar: -bar.get_y())
+    assert [bar.get_width() for bar in bars] == [0.1, 0.25]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in bars] == [plots.GREY, plots.BLUE]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["multitask", "popularity"]
+    assert [text.get_text() for text in ax.texts] == ["0.250", "0.100"]
+    assert list(ax.lines[0].get_xdata()) == [0.5, 0.5]
+    assert ax.get_legend().get_texts()[0].get_text() == "ceiling 0.500"
+    assert ax.get_xlabel() == "hit@10"
+    assert words == "hit@10: popularity 0.100, multitask 0.250, oracle 0.500."
+
+
+def test_ladder_shows_any_metric_and_no_ceiling_without_an_oracle():
+    ax, words = plots.ladder(BOARD.drop("oracle"), "rmse")
+    assert sorted(bar.get_width() for bar in ax.patches) == [0.8, 0.9]
+    assert list(ax.lines) == []
+    assert words == "rmse: damped biases 0.900, multitask 0.800."
+
+
+POINTS = pd.DataFrame({"hit@10": [0.1, 0.3, 0.2], "rmse": [0.7, 0.9, 0.8]}, index=["1:0", "0:1", "1:1"])
+
+
+def test_pareto_joins_the_points_and_sets_floor_and_ceiling_apart():
+    floor, ceiling = pd.Series({"hit@10": 0.05, "rmse": 1.0}), pd.Series({"hit@10": 0.4, "rmse": 0.6})
+    ax, words = plots.pareto(POINTS, floor, ceiling)
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn == {"weights": [[0.1, 0.7], [0.3, 0.9], [0.2, 0.8]], "floor": [[0.05, 1.0]], "ceiling": [[0.4, 0.6]]}
+    assert {text.get_text(): text.xy for text in ax.texts} == {"1:0": (0.1, 0.7), "0:1": (0.3, 0.9), "1:1": (0.2, 0.8)}
+    assert ax.yaxis_inverted()
+    assert words == "Best hit@10 0.300 at 0:1; best RMSE 0.700 at 1:0."
+
+
+def test_pareto_without_a_ceiling_draws_none():
+    ax, _ = plots.pareto(POINTS, pd.Series({"hit@10": 0.05, "rmse": 1.0}))
+    assert [line.get_label() for line in ax.lines] == ["weights", "floor"]

@@ -1,0 +1,180 @@
+"""The check that every table passes on entry: the types that come out, and one clear sentence for each fault."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_teach.schema import check_reviews
+
+NOON = pd.Timestamp("2023-11-14 12:00:00", tz="UTC")
+NOON_SECONDS = 1_699_963_200
+
+
+def table(**changes):
+    columns = {"user_id": ["ann", "bob", "cy"], "product_id": ["tent", "wok", "tent"], "rating": [5, 4, 1]}
+    return pd.DataFrame(columns | changes, index=[30, 10, 20])
+
+
+def refusal(reviews):
+    with pytest.raises(ValueError, match="the file") as caught:
+        check_reviews(reviews, source="the file")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert ". " not in message
+    assert message.endswith(".")
+    return message
+
+
+def test_known_columns_come_out_typed_and_in_order():
+    extra = {"price": [1, 2, 3], "title": ["a", "b", "c"], "timestamp": [NOON_SECONDS] * 3, "summary": ["x", "", "z"]}
+    checked = check_reviews(table(**extra))
+    expected = {
+        "user_id": ["ann", "bob", "cy"],
+        "product_id": ["tent", "wok", "tent"],
+        "rating": [5.0, 4.0, 1.0],
+        "summary": ["x", "", "z"],
+        "timestamp": [NOON] * 3,
+        "title": ["a", "b", "c"],
+    }
+    assert checked.to_dict("list") == expected
+    assert list(checked.index) == [0, 1, 2]
+    assert checked["rating"].dtype == np.float64
+    assert checked["timestamp"].dtype == "datetime64[s, UTC]"
+
+
+def test_a_checked_table_passes_unchanged():
+    checked = check_reviews(table(timestamp=[NOON_SECONDS, 5, 7], summary=["good", None, "bad"], category=["c"] * 3))
+    pd.testing.assert_frame_equal(check_reviews(checked), checked)
+
+
+def test_the_callers_table_is_left_as_it_was():
+    reviews = table(user_id=[1.0, 2.0, 3.0], timestamp=[1, 2, 3], price=[1, 2, 3])
+    before = reviews.copy(deep=True)
+    check_reviews(reviews)
+    pd.testing.assert_frame_equal(reviews, before)
+
+
+@pytest.mark.parametrize("ids", [[7, 8, 9], [7.0, 8.0, 9.0], pd.array([7, 8, 9], dtype="Int64")])
+@pytest.mark.parametrize("column", ["user_id", "product_id"])
+def test_whole_numbers_become_texts_without_a_point(column, ids):
+    assert check_reviews(table(**{column: ids}))[column].tolist() == ["7", "8", "9"]
+
+
+def test_large_whole_numbers_keep_every_digit():
+    ids = [12_345_678_901_234_567, 12_345_678_901_234_568, 9_223_372_036_854_775_807]
+    assert check_reviews(table(user_id=ids))["user_id"].tolist() == [str(number) for number in ids]
+
+
+def test_ids_keep_leading_zeros_and_the_name_na():
+    assert check_reviews(table(user_id=["007", "NA", "0"]))["user_id"].tolist() == ["007", "NA", "0"]
+
+
+@pytest.mark.parametrize("column", ["summary", "title", "category"])
+@pytest.mark.parametrize(
+    ("values", "texts"), [(["a", None, np.nan], ["a", "", ""]), ([1984.0, np.nan, 7], ["1984", "", "7"])]
+)
+def test_a_missing_text_is_empty(column, values, texts):
+    assert check_reviews(table(**{column: values}))[column].tolist() == texts
+
+
+def test_ratings_may_be_written_as_texts():
+    assert check_reviews(table(rating=["5", "4.5", "0"]))["rating"].tolist() == [5.0, 4.5, 0.0]
+
+
+@pytest.mark.parametrize("kind", [int, float, str])
+@pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9], ids=["s", "ms", "µs", "ns"])
+def test_numeric_times_in_any_unit_give_the_same_time(per_second, kind):
+    times = [kind((NOON_SECONDS + second) * per_second) for second in (0, 60, -60)]
+    expected = [NOON, NOON + pd.Timedelta(minutes=1), NOON - pd.Timedelta(minutes=1)]
+    assert check_reviews(table(timestamp=times))["timestamp"].tolist() == expected
+
+
+def test_fractions_of_a_second_are_cut_off():
+    times = [NOON_SECONDS * 1_000 + milliseconds for milliseconds in (0, 1, 999)]
+    assert check_reviews(table(timestamp=times))["timestamp"].tolist() == [NOON] * 3
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pd.to_datetime(["2023-11-14 12:00"] * 3),
+        pd.to_datetime(["2023-11-14 12:00"] * 3).tz_localize("UTC"),
+        pd.to_datetime(["2023-11-14 13:00"] * 3).tz_localize("Europe/Berlin"),
+        ["2023-11-14 12:00", "2023-11-14T12:00:00Z", "2023-11-14T14:00:00+02:00"],
+    ],
+    ids=["naive", "utc", "berlin", "texts"],
+)
+def test_dates_become_utc(times):
+    assert check_reviews(table(timestamp=times))["timestamp"].tolist() == [NOON] * 3
+
+
+@pytest.mark.parametrize("column", ["user_id", "product_id", "rating"])
+def test_a_missing_column_is_named_with_those_found_and_the_remedy(column):
+    message = refusal(table(price=[1, 2, 3]).drop(columns=column))
+    found = [name for name in ("user_id", "product_id", "rating", "price") if name != column]
+    assert f"has no column '{column}' (columns found: {', '.join(found)})" in message
+    assert f'columns={{"their name": "{column}"}}' in message
+
+
+def test_every_missing_column_is_named():
+    assert "no column 'user_id' and no column 'product_id' (" in refusal(pd.DataFrame({"rating": [1]}))
+
+
+@pytest.mark.parametrize("column", ["user_id", "rating", "timestamp"])
+def test_a_column_twice_is_refused(column):
+    reviews = table(timestamp=[1, 2, 3])
+    assert f"more than one column '{column}'" in refusal(pd.concat([reviews, reviews[[column]]], axis=1))
+
+
+def test_an_unknown_column_twice_does_no_harm():
+    reviews = table(price=[1, 2, 3])
+    checked = check_reviews(pd.concat([reviews, reviews[["price"]]], axis=1))
+    assert list(checked) == ["user_id", "product_id", "rating"]
+
+
+def test_a_table_without_rows_is_refused():
+    assert "has no rows" in refusal(table()[:0])
+
+
+@pytest.mark.parametrize("column", ["user_id", "product_id"])
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, ""])
+def test_a_missing_id_is_refused_by_row(column, missing):
+    message = refusal(table(**{column: ["a", missing, missing]}))
+    assert f"2 rows with no {column}, counted from 0: 1, 2;" in message
+
+
+def test_a_gap_among_numeric_ids_is_refused_by_row():
+    assert "1 row with no user_id, counted from 0: 1;" in refusal(table(user_id=[7, np.nan, 9]))
+
+
+@pytest.mark.parametrize(
+    ("rating", "shown"),
+    [("four", "'four'"), ("4,5", "'4,5'"), ("", "''"), (None, "nan"), (np.inf, "inf"), ("-inf", "-inf")],
+)
+def test_a_rating_that_is_no_number_is_refused_by_row(rating, shown):
+    ratings = [5, 4, rating] if isinstance(rating, float | None) else ["5", "4", rating]
+    message = refusal(table(rating=ratings))
+    assert "1 row with a rating that is no number" in message
+    assert shown in message
+    assert "counted from 0: 2;" in message
+
+
+@pytest.mark.parametrize(
+    ("times", "rows"),
+    [
+        ([NOON, pd.NaT, NOON], "1"),
+        ([NOON_SECONDS, None, None], "1, 2"),
+        (["2023-11-14", "2023-11-14", "yesterday"], "2"),
+        ([np.inf, NOON_SECONDS, NOON_SECONDS], "0"),
+        (["", "", ""], "0, 1, 2"),
+    ],
+)
+def test_a_timestamp_that_is_no_time_is_refused_by_row(times, rows):
+    message = refusal(table(timestamp=times))
+    assert "a timestamp that is no time" in message
+    assert f"counted from 0: {rows};" in message
+
+
+def test_of_many_bad_rows_the_first_five_are_named():
+    reviews = pd.DataFrame({"user_id": ["a"] + [""] * 1_234, "product_id": "p", "rating": 1})
+    assert "1,234 rows with no user_id, counted from 0: 1, 2, 3, 4, 5, …;" in refusal(reviews)

@@ -1,0 +1,222 @@
+"""The scoreboard on a shop of three customers and four products, worked out by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_teach import scoreboard as module
+from recsys_teach.baselines import DampedBiases, Popularity
+from recsys_teach.scoreboard import row_metrics, row_ranks, scoreboard
+
+LOG3, LOG5 = math.log2(3), math.log2(5)
+PRODUCTS = ["tent", "wok", "kite", "rake"]
+
+
+def reviews(*rows):
+    return pd.DataFrame(rows, columns=["user_id", "product_id", "rating"])
+
+
+TRAIN = reviews(("ann", "tent", 5), ("ann", "wok", 4), ("bob", "tent", 3), ("cy", "kite", 2), ("cy", "rake", 1))
+TEST = reviews(
+    ("ann", "kite", 5.0),  # tent and wok are seen: kite is first, else third
+    ("bob", "wok", 3.0),  # tent is seen: wok is first, else second
+    ("cy", "unicorn", 4.0),  # not in the catalogue
+    ("ann", "rake", 2.0),  # second, else fourth
+    ("dan", "tent", 4.0),  # a new user: first
+)
+
+
+class Scorer:
+    """Ranks tent, wok, kite, rake for everybody."""
+
+    products = PRODUCTS
+
+    def __init__(self, row=(0.4, 0.3, 0.2, 0.1)):
+        self.row = np.array(row)
+        self.answers = []
+
+    def scores(self, reviews):
+        self.answers.append(np.tile(self.row, (len(reviews), 1)))
+        return self.answers[-1]
+
+
+class Rater:
+    """Four stars for everything: off by 1, 1, 0, 2, 0 on the test rows."""
+
+    def __init__(self, stars=4.0):
+        self.stars = stars
+
+    def ratings(self, reviews):
+        return np.full(len(reviews), self.stars)
+
+
+class Both(Scorer, Rater):
+    def __init__(self):
+        Scorer.__init__(self)
+        Rater.__init__(self)
+
+
+RMSE = math.sqrt((1 + 1 + 0 + 4 + 0) / 5)
+
+
+def assert_board(board, expected):
+    assert list(board.index) == list(expected)
+    for name, numbers in expected.items():
+        assert board.loc[name].to_dict() == pytest.approx(numbers, nan_ok=True)
+
+
+def test_the_board_without_what_was_seen():
+    numbers = {
+        "hit@1": 3 / 5,
+        "hit@10": 4 / 5,
+        "hit@50": 4 / 5,
+        "ndcg@10": (1 + 1 + 0 + 1 / LOG3 + 1) / 5,
+        "mrr": (1 + 1 + 0 + 1 / 2 + 1) / 5,
+        "rmse": RMSE,
+    }
+    assert_board(scoreboard({"both": Both()}, TRAIN, TEST), {"both": numbers})
+
+
+def test_the_board_with_every_product_a_candidate():
+    numbers = {
+        "hit@1": 1 / 5,
+        "hit@2": 2 / 5,
+        "ndcg@10": (1 / 2 + 1 / LOG3 + 0 + 1 / LOG5 + 1) / 5,
+        "mrr": (1 / 3 + 1 / 2 + 0 + 1 / 4 + 1) / 5,
+        "rmse": RMSE,
+    }
+    assert_board(scoreboard({"both": Both()}, TRAIN, TEST, k=(1, 2), exclude_seen=False), {"both": numbers})
+
+
+def test_what_a_recommender_does_not_offer_is_nan():
+    board = scoreboard({"rater": Rater(), "scorer": Scorer()}, TRAIN, TEST, k=(1,))
+    scores = {"hit@1": 3 / 5, "ndcg@10": (3 + 1 / LOG3) / 5, "mrr": 3.5 / 5}
+    assert_board(
+        board,
+        {"rater": {**dict.fromkeys(scores, math.nan), "rmse": RMSE}, "scorer": {**scores, "rmse": math.nan}},
+    )
+
+
+def test_baselines_on_the_board():
+    # Popularity: tent 2, the others 1 each, tied. ann is left with kite and rake, a tie: both rows have rank 2.
+    # bob is left with three tied: rank 3; dan's tent is first; the unicorn is a miss.
+    board = scoreboard({"popularity": Popularity(TRAIN), "biases": DampedBiases(TRAIN, damping=0)}, TRAIN, TEST)
+    assert board.loc["popularity", "mrr"] == pytest.approx((1 / 2 + 1 / 3 + 0 + 1 / 2 + 1) / 5)
+    # Mean 3; tent 1, wok 1, kite -1, rake -2; ann (1 + 0) / 2, bob -1, cy 0: 2.5, 3, 3, 1.5, 4 are predicted.
+    assert board.loc["biases", "rmse"] == pytest.approx(math.sqrt((2.5**2 + 0 + 1 + 0.5**2 + 0) / 5))
+
+
+def test_slices_and_their_shares():
+    board = scoreboard({"both": Both()}, TRAIN, TEST, k=(1,), slices=True)
+    assert board.index.names == ["model", "test rows"]
+    warm_ndcg = (2 + 1 / LOG3) / 4
+    warm = {"share": 0.8, "hit@1": 2 / 4, "ndcg@10": warm_ndcg, "mrr": 2.5 / 4, "rmse": math.sqrt(6 / 4)}
+    assert_board(
+        board,
+        {
+            ("both", "all"): {"share": 1, "hit@1": 3 / 5, "ndcg@10": (3 + 1 / LOG3) / 5, "mrr": 3.5 / 5, "rmse": RMSE},
+            ("both", "warm users"): warm,
+            ("both", "new users"): {"share": 0.2, "hit@1": 1, "ndcg@10": 1, "mrr": 1, "rmse": 0},
+        },
+    )
+
+
+@pytest.mark.parametrize("slices", [False, True])
+def test_the_board_says_how_much_is_new(slices):
+    board = scoreboard({"rater": Rater()}, TRAIN, TEST, slices=slices)
+    assert board.attrs == {"new_user_share": 1 / 5, "new_product_share": 1 / 5}
+
+
+def test_rows_before_the_mean():
+    values = row_metrics(Both(), TRAIN, TEST, k=(1,))
+    assert values["hit@1"].tolist() == [1, 1, 0, 0, 1]
+    assert values["mrr"].tolist() == [1, 1, 0, 0.5, 1]
+    assert values["squared_error"].tolist() == [1, 1, 0, 4, 0]
+
+
+@pytest.mark.parametrize(("exclude_seen", "rank"), [(True, math.inf), (False, 1)])
+def test_what_is_bought_again_is_a_miss_where_it_is_masked(exclude_seen, rank):
+    again = reviews(("bob", "tent", 5.0))
+    assert row_ranks(Scorer(), TRAIN, again, exclude_seen=exclude_seen).tolist() == [rank]
+
+
+def test_a_product_that_training_alone_has_is_not_a_candidate():
+    train = pd.concat([TRAIN, reviews(("bob", "unicorn", 5), ("ann", "unicorn", 5))])
+    assert row_ranks(Scorer(), train, TEST).tolist() == [1, 1, math.inf, 2, 1]
+
+
+def test_a_purchase_that_training_has_twice_is_masked_once():
+    assert row_ranks(Scorer(), pd.concat([TRAIN, TRAIN]), TEST).tolist() == [1, 1, math.inf, 2, 1]
+
+
+def test_training_on_other_users_masks_nothing():
+    strangers = TRAIN.assign(user_id="stranger")
+    assert row_ranks(Scorer(), strangers, TEST).tolist() == [3, 2, math.inf, 4, 1]
+
+
+def test_the_index_of_the_test_rows_does_not_matter():
+    twins = TEST.set_axis([7, 7, 0, 3, 3])
+    pd.testing.assert_frame_equal(
+        scoreboard({"both": Both()}, TRAIN, twins, slices=True), scoreboard({"both": Both()}, TRAIN, TEST, slices=True)
+    )
+
+
+def test_the_order_of_the_products_does_not_matter():
+    backwards = Scorer(row=(0.1, 0.2, 0.3, 0.4))
+    backwards.products = PRODUCTS[::-1]
+    np.testing.assert_array_equal(row_ranks(backwards, TRAIN, TEST), row_ranks(Scorer(), TRAIN, TEST))
+
+
+@pytest.mark.parametrize(("cells", "blocks"), [(1, [1] * 5), (8, [2, 2, 1]), (12, [3, 2]), (20, [5])])
+def test_blocks_give_the_same_as_one_block(monkeypatch, cells, blocks):
+    rng = np.random.default_rng(0)
+    table = {user: rng.random(4) for user in TEST["user_id"]}
+
+    class Personal:
+        products = PRODUCTS
+        sizes = []  # noqa: RUF012
+
+        def scores(self, reviews):
+            self.sizes.append(len(reviews))
+            return np.array([table[user] for user in reviews["user_id"]])
+
+    whole = row_ranks(Personal(), TRAIN, TEST)
+    Personal.sizes.clear()
+    monkeypatch.setattr(module, "CELLS", cells)
+    np.testing.assert_array_equal(row_ranks(Personal(), TRAIN, TEST), whole)
+    assert Personal.sizes == blocks
+
+
+def test_the_recommenders_own_scores_are_not_changed():
+    scorer = Scorer()
+    scoreboard({"scorer": scorer}, TRAIN, TEST)
+    assert [answer.tolist() for answer in scorer.answers] == [[[0.4, 0.3, 0.2, 0.1]] * 5]
+
+
+def test_one_nan_among_the_scores_is_refused():
+    with pytest.raises(ValueError, match="scores of broken hold NaN for 5 of 20 values"):
+        scoreboard({"broken": Scorer(row=(0.4, math.nan, 0.2, 0.1))}, TRAIN, TEST)
+
+
+def test_nan_ratings_are_refused():
+    with pytest.raises(ValueError, match="ratings of broken hold NaN for 5 of 5 values"):
+        scoreboard({"broken": Rater(math.nan)}, TRAIN, TEST)
+
+
+def test_scores_of_the_wrong_shape_are_refused():
+    with pytest.raises(ValueError, match=r"scores of broken are \(5, 3\): expected \(5, 4\)"):
+        scoreboard({"broken": Scorer(row=(0.4, 0.3, 0.2))}, TRAIN, TEST)
+
+
+def test_ratings_of_the_wrong_shape_are_refused():
+    column = Rater()
+    column.ratings = lambda reviews: np.zeros((len(reviews), 1))
+    with pytest.raises(ValueError, match=r"got \(5, 1\) for \(5,\)"):
+        scoreboard({"broken": column}, TRAIN, TEST)
+
+
+def test_no_test_rows_are_refused():
+    with pytest.raises(ValueError, match="the test part has no rows"):
+        scoreboard({"rater": Rater()}, TRAIN, TEST[:0])
