@@ -117,6 +117,13 @@ def test_purchase_probability_is_the_softmax_of_the_docstring(shop):
     np.testing.assert_allclose(shop.purchase_probability(last)[0], weights / weights.sum())
 
 
+def test_a_product_is_on_sale_from_the_second_of_its_launch(shop):
+    column = int(shop.products["launched"].to_numpy().argmax())
+    launch = shop.products["launched"].iloc[column]
+    around = shop.reviews[:2].assign(timestamp=[launch - pd.Timedelta(seconds=1), launch])
+    assert (shop.purchase_probability(around)[:, column] > 0).tolist() == [False, True]
+
+
 def test_products_are_bought_as_often_as_their_probability_says():
     shop = generate_shop(users=2_000, products=24, reviews_per_user=4, seed=1)
     bought = columns_of(shop, shop.reviews)
