@@ -22,7 +22,7 @@ help: ## Say what there is
 setup: $(READY) ## Create .venv from the lock
 
 run: $(READY) ## Execute the notebooks, print the final scoreboard, write build/*.html
-	$(BIN)/python tools/notebooks.py run
+	$(BIN)/python tools/notebook_tool.py run
 
 test: lint ## Check everything: style, types, unit tests, notebooks
 	TQDM_DISABLE=1 $(BIN)/python -m pytest
@@ -37,10 +37,10 @@ lab: $(READY) ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 notebooks: $(READY) ## Execute the notebooks and store them with their outputs
-	$(BIN)/python tools/notebooks.py store
+	$(BIN)/python tools/notebook_tool.py store
 
 clean-notebooks: $(READY) ## Take stderr, widget state and machine's traces out of the stored notebooks
-	$(BIN)/python tools/notebooks.py clean
+	$(BIN)/python tools/notebook_tool.py clean
 
 lock: $(READY) ## Renew the locks in requirements/
 	$(BIN)/python tools/lock.py

@@ -5,21 +5,28 @@ zero, and a user called "NA" stays one.
 """
 
 import gzip
+import json
 import os
+import warnings
+import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pooch
+from requests.exceptions import RequestException
+from tqdm.auto import tqdm
 
-from recsys_teach.schema import PRODUCT, RATING, SUMMARY, TIMESTAMP, USER, check_reviews
+from recsys_teach.schema import OPTIONAL, PRODUCT, RATING, REQUIRED, SUMMARY, TIMESTAMP, USER, check_reviews
 from recsys_teach.shop import generate_shop
 
 AMAZON_FILE = "amazon_reviews.csv"
 AMAZON_URL = "https://raw.githubusercontent.com/imsreecharan/datasets_/refs/heads/master/" + AMAZON_FILE
 AMAZON_SHA256 = "896be627fb23a647cadb0d04b2ca577b52045eb9f3f5a2e6102464a698077dff"
 
-# Known formats, by the columns that give them away. Amazon's 2014 and 2023 releases, MovieLens and its kin.
+# Known formats, by the columns that give them away: Amazon's 2014 and 2023 releases, MovieLens and its kin.
 FORMATS: tuple[dict[str, str], ...] = (
     {"reviewerID": USER, "asin": PRODUCT, "overall": RATING, "summary": SUMMARY, "unixReviewTime": TIMESTAMP},
     {"user_id": USER, "parent_asin": PRODUCT, "rating": RATING, "title": SUMMARY, "timestamp": TIMESTAMP},
@@ -29,7 +36,7 @@ FORMATS: tuple[dict[str, str], ...] = (
         for item in ("movieId", "movie_id", "item_id")
     ),
 )
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz", ".parquet")
 
 
 def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -43,14 +50,13 @@ def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[st
             2014 and 2023 releases, and MovieLens.
 
     Raises:
-        FileNotFoundError, ConnectionError, ValueError: each with one sentence of what was found, where, what was
-            expected and what to do.
+        FileNotFoundError, ConnectionError, OSError, ValueError: each with one sentence of what was found, where,
+            what was expected and what to do.
     """
     if source == "generated":
         return generate_shop().reviews
     path = amazon_sample() if source == "amazon" else Path(source)
-    table = _rename(_read(path), columns, path)
-    reviews = check_reviews(table, source=str(path))
+    reviews = check_reviews(_rename(_read(path), columns, path), source=str(path))
     for column, noun in ((USER, "user"), (PRODUCT, "product")):
         if reviews[column].nunique() < 2:
             raise ValueError(
@@ -71,56 +77,93 @@ def amazon_sample() -> Path:
                 "remove it, or unset RECSYS_TEACH_DATA to download the sample."
             )
         return local
+
     cache = pooch.os_cache("recsys-teach")
+    remedy = f"put {AMAZON_FILE} into a folder and name that in RECSYS_TEACH_DATA."
+    bar = tqdm(desc=AMAZON_FILE, total=1, unit="B", unit_scale=True, leave=False, delay=2)
+    downloader = pooch.HTTPDownloader(timeout=30, progressbar=bar)
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")  # the bar is enough
     try:
-        return Path(
-            pooch.retrieve(
-                AMAZON_URL, f"sha256:{AMAZON_SHA256}", AMAZON_FILE, cache, downloader=pooch.HTTPDownloader(timeout=30)
-            )
-        )
+        return Path(pooch.retrieve(AMAZON_URL, f"sha256:{AMAZON_SHA256}", AMAZON_FILE, cache, downloader=downloader))
+    except RequestException as error:
+        raise ConnectionError(
+            f"the Amazon sample isn't in {cache} and can't be downloaded ({type(error).__name__}): connect to the "
+            f"internet, or {remedy}"
+        ) from error
+    except OSError as error:
+        raise OSError(
+            f"the Amazon sample can't be kept in {cache} ({error}): make room for it there, or {remedy}"
+        ) from error
     except ValueError as error:  # pooch's word for a wrong hash; it has removed the file
         raise ValueError(
-            f"what {AMAZON_URL} sent isn't the Amazon sample (wrong SHA-256): try again, or put the right "
-            f"{AMAZON_FILE} into a folder and name that in RECSYS_TEACH_DATA."
+            f"what {AMAZON_URL} sent isn't the Amazon sample (wrong SHA-256): try again, or {remedy}"
         ) from error
-    except OSError as error:  # requests' errors are OSErrors too
-        raise ConnectionError(
-            f"the Amazon sample isn't in {cache} and couldn't be downloaded ({type(error).__name__}): connect to the "
-            f"internet, or put {AMAZON_FILE} into a folder and name that in RECSYS_TEACH_DATA."
-        ) from error
+    finally:
+        logger.setLevel(level)
+        bar.close()
 
 
 def _read(path: Path) -> pd.DataFrame:
     if not path.exists():
         raise FileNotFoundError(f'{path} doesn\'t exist: expected "generated", "amazon" or the path of a file.')
-    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    if kind not in SUFFIXES:
-        raise ValueError(f"{path} ends in {path.suffix!r}: expected {', '.join(SUFFIXES)}, or one of them with .gz.")
+    if path.is_dir() or not path.name.lower().endswith(SUFFIXES):
+        what = "a folder" if path.is_dir() else "a file of another kind"
+        raise ValueError(f"{path} is {what}: expected a file that ends in {', '.join(SUFFIXES)}.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty (0 bytes): expected a table of reviews.")
+    kind = path.name.lower().removesuffix(".gz").rsplit(".")[-1]
     try:
-        if kind == ".parquet":
+        if kind == "parquet":
             return pd.read_parquet(path)
-        if kind in (".json", ".jsonl"):
-            return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
-        return pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", dtype=str, keep_default_na=False)
-    except (ValueError, EOFError, gzip.BadGzipFile, pd.errors.ParserError) as error:
-        reason = str(error).splitlines()[0]
+        return _read_json_lines(path) if kind in ("json", "jsonl") else _read_csv(path, "\t" if kind == "tsv" else ",")
+    except (ValueError, OSError, EOFError, zlib.error, pd.errors.ParserWarning) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
             f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?"
         ) from error
 
 
+def _read_csv(path: Path, separator: str) -> pd.DataFrame:
+    """A CSV file, all text. A row with more fields than the header, or a column twice, is an error."""
+    text = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+    read: Any = partial(pd.read_csv, path, sep=separator, **text)  # its stubs know a hundred overloads
+    header = read(nrows=1).iloc[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas' word for a field too many in every row
+        table = read(skiprows=1, names=range(len(header)), index_col=False)
+    return table.set_axis(header, axis="columns")
+
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rt", encoding="utf-8-sig") as lines:
+        rows = [_json_object(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _json_object(number: int, line: str) -> dict:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {number} is no JSON ({error.msg})") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number} holds no JSON object; expected one review a line (JSON Lines)")
+    return row
+
+
 def _rename(table: pd.DataFrame, columns: Mapping[str, str] | None, path: Path) -> pd.DataFrame:
     if columns is not None:
-        unknown = [name for name in columns if name not in table]
-        if unknown:
-            raise ValueError(
-                f"{path} has no column {unknown[0]!r} to rename (columns found: {', '.join(map(str, table))})."
-            )
+        if unknown := [theirs for theirs in columns if theirs not in table]:
+            found = ", ".join(map(str, table))
+            raise ValueError(f"{path} has no column {unknown[0]!r} to rename (columns found: {found}).")
+        if wrong := [ours for ours in columns.values() if ours not in REQUIRED + OPTIONAL]:
+            raise ValueError(f"columns= names {wrong[0]!r}: expected one of {', '.join(REQUIRED + OPTIONAL)}.")
         return table.rename(columns=dict(columns))
+    if set(REQUIRED) <= set(table):
+        return table
     for form in FORMATS:
-        needed = [theirs for theirs, ours in form.items() if ours in (USER, PRODUCT, RATING)]
+        needed = [theirs for theirs, ours in form.items() if ours in REQUIRED]
         if set(needed) <= set(table):
             # A column of theirs that has one of our names, but another meaning, must not stand beside the renamed one.
             return table.drop(columns=(set(form.values()) - set(form)) & set(table)).rename(columns=form)

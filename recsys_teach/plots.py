@@ -19,8 +19,8 @@ def long_tail(reviews: pd.DataFrame) -> tuple[Axes, str]:
     counts = reviews[PRODUCT].value_counts().to_numpy()
     half = int(np.searchsorted(counts.cumsum(), counts.sum() / 2)) + 1
     ax = _axes("product, most reviewed first", "reviews")
-    ax.fill_between(np.arange(1, len(counts) + 1), counts, color=GREY, alpha=0.4, step="mid")
-    ax.fill_between(np.arange(1, half + 1), counts[:half], color=BLUE, step="mid")
+    for part, style in ((counts, {"color": GREY, "alpha": 0.4}), (counts[:half], {"color": BLUE})):
+        ax.fill_between(np.arange(len(part) + 1), np.append(part, part[-1]), step="post", **style)
     ax.annotate("half of all reviews", (half, counts[half - 1]), (12, 12), textcoords="offset points", color=BLUE)
     words = f"The {half:,} most reviewed of {len(counts):,} products hold half of the {counts.sum():,} reviews."
     return ax, words

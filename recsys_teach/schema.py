@@ -4,6 +4,8 @@ One row is one review: who (`user_id`) wrote about what (`product_id`) and how m
 else in the package takes tables that `check_reviews` has let through, and checks nothing again.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -47,7 +49,9 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table") -
     checked = {}
     for column in (USER, PRODUCT):
         text = _text(reviews[column])
-        _refuse(text == "", source, f"no {column}", "every review needs one: fill it in or remove these rows.")
+        _refuse(
+            text.str.strip() == "", source, f"no {column}", "every review needs one: fill it in or remove these rows."
+        )
         checked[column] = text
     checked[RATING] = _ratings(reviews[RATING], source)
     for column in OPTIONAL:
@@ -59,37 +63,58 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table") -
 
 def _text(values: pd.Series) -> pd.Series:
     """Texts as `str`, missing ones as "". Whole numbers that a gap turned into floats lose their ".0"."""
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")
-    return values.astype(object).where(values.notna(), "").map(str).astype(str)
+    return values.astype(object).map(_as_text).astype(str)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _ratings(values: pd.Series, source: str) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    bad = ~np.isfinite(numbers)
-    example = f" (the first is {values[bad].iloc[0]!r})" if bad.any() else ""
-    _refuse(bad, source, f"a {RATING} that is no number{example}", "expected stars such as 4 or 4.5.")
+    if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_bool_dtype(values):
+        numbers[:] = np.nan
+    _refuse(~np.isfinite(numbers), source, f"a {RATING} that is no number", "expected stars such as 4.5.", values)
     return numbers
 
 
 def _times(values: pd.Series, source: str) -> pd.Series:
     """UTC times. Numbers count from 1970 in s, ms, µs or ns, which the largest of them tells apart."""
-    numbers = pd.to_numeric(values, errors="coerce") if not pd.api.types.is_datetime64_any_dtype(values) else None
-    if numbers is not None and numbers.notna().all():
-        thousands = np.digitize(numbers.abs().max(), [1e11, 1e14, 1e17])
-        seconds = numbers // 1000**thousands if thousands else numbers
-        times = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce")
+    expected = "expected dates such as 2023-01-31, or all in seconds (or all in ms, µs, ns) since 1970."
+    if pd.api.types.is_datetime64_any_dtype(values):
+        numbers = pd.Series(np.nan, values.index)
     else:
+        numbers = pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    if numbers.isna().all():
         times = pd.to_datetime(values, utc=True, errors="coerce", format="mixed")
-    bad = times.isna()
-    example = f" (the first is {values[bad].iloc[0]!r})" if bad.any() else ""
-    _refuse(bad, source, f"a {TIMESTAMP} that is no time{example}", "expected dates, or seconds since 1970.")
+        _refuse(times.isna(), source, f"a {TIMESTAMP} that is no time", expected, values)
+        return times.dt.as_unit("s")
+    _refuse(numbers.isna(), source, f"a {TIMESTAMP} that is no time", expected, values)
+    written = numbers.between(1900, 2100) | numbers.between(1900_01_01, 2100_12_31)
+    _refuse(
+        written & bool(written.all()), source, f"a {TIMESTAMP} that is a year or a date in digits", expected, values
+    )
+    thousands = np.digitize(numbers.abs(), [1e11, 1e14, 1e17])
+    unit = thousands.max()
+    _refuse(thousands != unit, source, f"a {TIMESTAMP} in another unit than the rest", expected, values)
+    seconds = numbers // 1000**unit if unit else numbers
+    times = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce")
+    _refuse(times.isna(), source, f"a {TIMESTAMP} that is no time", expected, values)
     return times.dt.as_unit("s")
 
 
-def _refuse(bad: pd.Series | np.ndarray, source: str, found: str, expected: str) -> None:
+def _refuse(
+    bad: pd.Series | np.ndarray, source: str, found: str, expected: str, values: pd.Series | None = None
+) -> None:
+    """Raise one sentence if any row is bad: how many, which ones, and the first of their `values`."""
     if bad.any():
         rows = np.asarray(bad).nonzero()[0]
+        if values is not None:
+            found += f" (the first is '{values.iloc[rows[0]]}')"
         named = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
         count = f"{len(rows):,} row" + ("s" if len(rows) > 1 else "")
         raise ValueError(f"{source}: {count} with {found}, counted from 0: {named}; {expected}")

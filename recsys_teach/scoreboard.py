@@ -34,8 +34,10 @@ def scoreboard(
     the test rows that this part is.
 
     Raises:
-        ValueError: no test rows, or a recommender whose answer has the wrong shape or holds NaN.
+        ValueError: no recommenders, no test rows, or a recommender whose answer has the wrong shape or holds NaN.
     """
+    if not recommenders:
+        raise ValueError("there are no recommenders to score: expected a dictionary of them by name.")
     if test.empty:
         raise ValueError("the test part has no rows: there is nothing to score.")
     parts = {"all": np.full(len(test), True)}
@@ -80,7 +82,12 @@ def row_metrics(
     values["mrr"] = np.nan if rank is None else metrics.reciprocal_rank(rank)
     values["squared_error"] = np.nan
     if hasattr(recommender, "ratings"):
-        predicted = _no_nan(np.asarray(recommender.ratings(test)), f"ratings of {name}")
+        predicted = np.asarray(recommender.ratings(test), dtype=float)
+        if predicted.shape != (len(test),) or not np.isfinite(predicted).all():
+            wrong = f"{(~np.isfinite(predicted)).sum():,} of them no finite number"
+            raise ValueError(
+                f"the ratings of {name} are {predicted.shape}, {wrong}: expected {(len(test),)}, all finite."
+            )
         values["squared_error"] = metrics.squared_error(predicted, test[RATING].to_numpy())
     return values
 
@@ -95,12 +102,16 @@ def row_ranks(
 ) -> np.ndarray:
     """The rank of each test row's product among the candidates, `[rows]`, block by block to bound the memory."""
     catalogue = pd.Index(recommender.products)
+    if catalogue.empty or not catalogue.is_unique:
+        raise ValueError(f"the {len(catalogue)} products of {name} must be one or more, each listed once.")
     block_rows = max(1, CELLS // len(catalogue))
     seen = _seen_columns(train, catalogue) if exclude_seen else None
     blocks = []
     for start in range(0, len(test), block_rows):
         block = test.iloc[start : start + block_rows]
-        scores = _no_nan(np.array(recommender.scores(block), dtype=float), f"scores of {name}")
+        scores = np.array(recommender.scores(block), dtype=float)
+        if np.isnan(scores).any():
+            raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
         if scores.shape != (len(block), len(catalogue)):
             raise ValueError(
                 f"the scores of {name} are {scores.shape}: expected {(len(block), len(catalogue))}, "
@@ -123,9 +134,3 @@ def _seen_cells(block: pd.DataFrame, seen: pd.Series) -> tuple[np.ndarray, np.nd
     rows = pd.DataFrame({USER: block[USER].to_numpy(), "row": np.arange(len(block))})
     cells = rows.merge(seen.rename("column"), left_on=USER, right_index=True)
     return cells["row"].to_numpy(), cells["column"].to_numpy()
-
-
-def _no_nan(values: np.ndarray, what: str) -> np.ndarray:
-    if np.isnan(values).any():
-        raise ValueError(f"the {what} hold NaN for {int(np.isnan(values).sum()):,} of {values.size:,} values.")
-    return values

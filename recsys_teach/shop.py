@@ -5,7 +5,7 @@ hold in our hands, so the best possible scores are known too. With user taste t_
 in eight interests, one per category:
 
     affinity(u, i)        a = t_u · p_i
-    purchase probability  P(i | u) ∝ exp(4 a + popularity_i)  over the products launched and not yet bought
+    purchase probability  P(i | u) ∝ exp(4 a + popularity_i)  over the products launched; nothing is bought twice
     rating                round(3.6 + 2 (a - 0.3) + quality_i + generosity_u + noise), clipped to 1 … 5 stars
     expected rating       1 + Σ_{s=2..5} Φ((mean - (s - 0.5)) / σ_noise)
 
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, softmax
 
-from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TIMESTAMP, TITLE, USER
+from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TIMESTAMP, TITLE, USER, check_reviews
 
 CATALOGUE = {
     "camping": ("tent", "sleeping bag", "camp stove", "headlamp", "hammock", "cool box"),
@@ -59,23 +59,16 @@ class Shop:
 
     def purchase_probability(self, reviews: pd.DataFrame) -> np.ndarray:
         """P(product | user, time of the row), `[rows, products]`; 0 for what wasn't launched yet."""
-        rows = self._user_rows(reviews)
+        rows = _places(self.users[USER], reviews[USER])
         logits = TASTE_STRENGTH * self.affinity[rows] + self.popularity
         unlaunched = reviews[TIMESTAMP].to_numpy()[:, None] < self.products["launched"].to_numpy()[None, :]
         return softmax(np.where(unlaunched, -np.inf, logits), axis=1)
 
     def expected_rating(self, reviews: pd.DataFrame) -> np.ndarray:
         """E[stars | user, product] after rounding and clipping, `[rows]`."""
-        columns = pd.Index(self.products[PRODUCT]).get_indexer(reviews[PRODUCT])
-        mean = self.mean_rating[self._user_rows(reviews), columns]
+        columns = _places(self.products[PRODUCT], reviews[PRODUCT])
+        mean = self.mean_rating[_places(self.users[USER], reviews[USER]), columns]
         return 1 + sum(ndtr((mean - (stars - 0.5)) / NOISE) for stars in (2, 3, 4, 5))
-
-    def _user_rows(self, reviews: pd.DataFrame) -> np.ndarray:
-        rows = pd.Index(self.users[USER]).get_indexer(reviews[USER])
-        if (rows < 0).any():
-            stranger = reviews[USER].iloc[int((rows < 0).argmax())]
-            raise ValueError(f"user {stranger!r} isn't a customer of this shop: the oracle knows only its own reviews.")
-        return rows
 
 
 def generate_shop(*, users: int = 1_500, products: int = 400, reviews_per_user: float = 20.0, seed: int = 0) -> Shop:
@@ -83,6 +76,11 @@ def generate_shop(*, users: int = 1_500, products: int = 400, reviews_per_user: 
 
     `reviews_per_user` is an average: some people buy twice, others a hundred times.
     """
+    if users < 2 or products < 2 or not reviews_per_user > 0:
+        raise ValueError(
+            f"a shop of {users} users, {products} products and {reviews_per_user} reviews a user: "
+            "expected at least 2 users and 2 products, and more than 0 reviews."
+        )
     rng = np.random.default_rng(seed)
     categories = np.arange(products) % len(CATALOGUE)
     taste = _unit(rng.dirichlet(np.full(len(CATALOGUE), 0.3), users) + 0.1 * rng.standard_normal((users, 8)))
@@ -114,8 +112,17 @@ def generate_shop(*, users: int = 1_500, products: int = 400, reviews_per_user: 
             CATEGORY: bought[CATEGORY],
         }
     )
-    reviews = reviews.sort_values(TIMESTAMP, kind="stable", ignore_index=True)
+    reviews = check_reviews(reviews.sort_values(TIMESTAMP, kind="stable"), source="the generated shop")
     return Shop(reviews, catalogue.drop(columns="noun"), people, affinity, popularity, mean_rating)
+
+
+def _places(known: pd.Series, wanted: pd.Series) -> np.ndarray:
+    """Where each of the `wanted` ids stands among the `known` ones."""
+    places = pd.Index(known).get_indexer(pd.Index(wanted))
+    if (places < 0).any():
+        stranger = wanted.iloc[int((places < 0).argmax())]
+        raise ValueError(f"this shop has no {wanted.name} {stranger!r}: its truth is about its own reviews only.")
+    return places
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -126,7 +133,7 @@ def _purchases(rng, logits, counts, joined, launched):
     """Draw every user's purchases in order of time: (user, product, day) of each, three arrays.
 
     The n-th purchase of all users is one step. Adding Gumbel noise to the logits and taking the largest draws
-    from their softmax; what isn't launched or is bought already is out of reach.
+    from their softmax. What isn't launched or is bought already is out of reach; who reaches nothing buys nothing.
     """
     span = rng.exponential(200.0, len(counts))
     who, what, when = [], [], []
@@ -140,6 +147,8 @@ def _purchases(rng, logits, counts, joined, launched):
         out_of_reach = bought[users] | (launched > now[:, None])
         keys = np.where(out_of_reach, -np.inf, logits[users] + rng.gumbel(size=out_of_reach.shape))
         picks = keys.argmax(axis=1)
+        buys = keys.max(axis=1) > -np.inf
+        users, picks, now = users[buys], picks[buys], now[buys]
         bought[users, picks] = True
         who.append(users), what.append(picks), when.append(now)
     return np.concatenate(who), np.concatenate(what), np.concatenate(when)

@@ -37,7 +37,7 @@ def train_model(
         callbacks=[Progress(epochs, type(model).__name__, after_epoch)],
     )
     losses = pd.DataFrame(history.history, index=pd.RangeIndex(1, epochs + 1, name="epoch"))
-    return losses[[column for column in losses if column.endswith("_loss") and "regularization" not in column]]
+    return losses.filter(["rating_loss", "retrieval_loss"])  # Keras' own are those of the last batch alone
 
 
 class Progress(tf.keras.callbacks.Callback):

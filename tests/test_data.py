@@ -187,9 +187,9 @@ PACKED = gzip.compress(b"".join(b"u%d,p%d,5\n" % (row, row) for row in range(1_0
         ("a.csv", b"", "is empty (0 bytes)"),
         ("a.parquet", b"", "is empty (0 bytes)"),
         ("a.csv", HEAD, "has no rows"),
-        ("a.xlsx", GOOD, "ends in '.xlsx': expected .csv, .tsv, .jsonl, .json, .parquet"),
-        ("a", GOOD, "ends in ''"),
-        ("a.gz", gzip.compress(GOOD), "ends in '.gz'"),
+        ("a.xlsx", GOOD, "expected a file that ends in .csv, .tsv, .jsonl, .json, .csv.gz"),
+        ("a", GOOD, "is a file of another kind"),
+        ("a.gz", gzip.compress(GOOD), "is a file of another kind"),
         ("a.csv", b"user_id,rating\nann,5\nbob,4\n", "has no column 'product_id' (columns found: user_id, rating)"),
         ("a.jsonl", b'{"user_id": "ann", "rating": 5}\n', "has no column 'product_id'"),
         (
@@ -203,16 +203,21 @@ PACKED = gzip.compress(b"".join(b"u%d,p%d,5\n" % (row, row) for row in range(1_0
         ("a.jsonl", JSON_LINE + b'{"user_id": null, "product_id": "wok", "rating": 4}\n', "1 row with no user_id"),
         ("a.jsonl", JSON_LINE + b'{"product_id": "wok", "rating": 4}\n', "1 row with no user_id, counted from 0: 1"),
         ("a.jsonl", JSON_LINE + b'{"user_id": "bob", "product_id": "wok"}\n', "1 row with a rating that is no number"),
-        ("a.jsonl", JSON_LINE + b"not json\n", "can't be read as .jsonl"),
-        ("a.json", JSON_LINE + JSON_LINE[:20], "can't be read as .json"),
+        ("a.jsonl", JSON_LINE + b"not json\n", "can't be read as jsonl"),
+        ("a.json", JSON_LINE + JSON_LINE[:20], "can't be read as json"),
         ("a.csv", HEAD + b"ann,tent,5\nann,wok,4\n", "all 2 reviews have the same user_id 'ann'"),
         ("a.csv", HEAD + b"ann,tent,5\nbob,tent,4\n", "all 2 reviews have the same product_id 'tent'"),
-        ("a.csv.gz", PACKED[: len(PACKED) // 2], "can't be read as .csv"),
-        ("a.jsonl.gz", PACKED[: len(PACKED) // 2], "can't be read as .jsonl"),
-        ("a.csv.gz", GOOD, "can't be read as .csv"),
-        ("a.csv", GOOD + b"cy,kite,3,4,5\n", "can't be read as .csv"),
-        ("a.csv", GOOD + "Zoë,kite,3\n".encode("latin-1"), "can't be read as .csv"),
-        ("a.parquet", GOOD, "can't be read as .parquet"),
+        ("a.csv.gz", PACKED[: len(PACKED) // 2], "can't be read as csv"),
+        ("a.jsonl.gz", PACKED[: len(PACKED) // 2], "can't be read as jsonl"),
+        ("a.csv.gz", GOOD, "can't be read as csv"),
+        ("a.csv", GOOD + b"cy,kite,3,4,5\n", "can't be read as csv"),
+        ("a.csv", GOOD + "Zoë,kite,3\n".encode("latin-1"), "can't be read as csv"),
+        ("a.parquet", GOOD, "can't be read as parquet"),
+        ("a.csv", HEAD + b"9,ann,tent,1\n9,bob,wok,2\n", "can't be read as csv"),
+        ("a.csv", HEAD + b"ann,tent,1,\nbob,wok,2,\n", "can't be read as csv"),
+        ("a.csv", b"user_id," + HEAD + b"ann,bob,tent,1\n", "more than one column 'user_id'"),
+        ("a.csv.gz", PACKED[:700] + bytes([PACKED[700] ^ 0x55]) + PACKED[701:], "can't be read as csv"),
+        ("a.json", b"[" + JSON_LINE.strip() + b"]\n", "line 1 holds no JSON object; expected one review a line"),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else value,
 )
@@ -225,7 +230,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path, name, content
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("source", ["nowhere.csv", "genrated"])
+@pytest.mark.parametrize("source", ["nowhere.csv", "elsewhere"])
 def test_a_missing_file_is_named_with_what_was_expected(source):
     with pytest.raises(FileNotFoundError, match=f'{source} doesn\'t exist: expected "generated", "amazon" or the path'):
         load_reviews(source)
@@ -283,7 +288,7 @@ def files(folder):
 
 
 def test_without_network_and_cache_the_remedy_is_said(cache):
-    with pytest.raises(ConnectionError, match=r"couldn't be downloaded .* name that in RECSYS_TEACH_DATA") as caught:
+    with pytest.raises(ConnectionError, match=r"can't be downloaded .* name that in RECSYS_TEACH_DATA") as caught:
         load_reviews("amazon")
     assert str(cache) in str(caught.value)
     assert files(cache) == []
@@ -346,3 +351,16 @@ def test_the_amazon_sample_is_the_one_the_course_describes():
     reviews = load_reviews("amazon")
     assert (len(reviews), reviews["user_id"].nunique(), reviews["product_id"].nunique()) == (999, 963, 40)
     assert reviews["rating"].value_counts().to_dict() == {5.0: 582, 4.0: 188, 3.0: 94, 2.0: 48, 1.0: 87}
+
+
+def test_our_own_names_come_before_any_other_format(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("user_id,product_id,item_id,rating\nann,tent,1,5\nbob,wok,2,4\n")
+    assert load_reviews(path)["product_id"].tolist() == ["tent", "wok"]
+
+
+def test_a_column_can_be_renamed_to_one_of_ours_only(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(GOOD)
+    with pytest.raises(ValueError, match="columns= names 'ratings': expected one of user_id, product_id, rating"):
+        load_reviews(path, columns={"rating": "ratings"})

@@ -113,3 +113,20 @@ def test_pareto_joins_the_points_and_sets_floor_and_ceiling_apart():
 def test_pareto_without_a_ceiling_draws_none():
     ax, _ = plots.pareto(POINTS, pd.Series({"hit@10": 0.05, "rmse": 1.0}))
     assert [line.get_label() for line in ax.lines] == ["weights", "floor"]
+
+
+def test_learning_curves_show_where_the_test_rows_stop_getting_better():
+    curve = pd.DataFrame({"train": [1.1, 0.9, 0.6, 0.5], "test": [1.2, 1.0, 0.95, 1.05]}, index=[1, 2, 3, 4])
+    ax, words = plots.learning_curves(curve)
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn == {
+        "train": [[1, 1.1], [2, 0.9], [3, 0.6], [4, 0.5]],
+        "test": [[1, 1.2], [2, 1.0], [3, 0.95], [4, 1.05]],
+    }
+    assert words == "Training rows: 1.100 down to 0.500. Test rows: best in round 3 (0.950), 1.050 at last."
+
+
+def test_the_words_stand_under_the_picture(monkeypatch, capsys):
+    monkeypatch.setattr(plt, "show", lambda: print("[the picture]"))  # noqa: T201
+    plots.show((plt.gca(), "What it says."))
+    assert capsys.readouterr().out == "[the picture]\nWhat it says.\n"

@@ -179,3 +179,23 @@ def test_a_timestamp_that_is_no_time_is_refused_by_row(times, rows):
 def test_of_many_bad_rows_the_first_five_are_named():
     reviews = pd.DataFrame({"user_id": ["a"] + [""] * 1_234, "product_id": "p", "rating": 1})
     assert "1,234 rows with no user_id, counted from 0: 1, 2, 3, 4, 5, …;" in refusal(reviews)
+
+
+@pytest.mark.parametrize("times", [[20200101, 20200102, 20200103], ["2014", "2015", "2016"]])
+def test_dates_in_digits_are_not_taken_for_seconds(times):
+    assert "a year or a date in digits" in refusal(table(timestamp=times))
+
+
+def test_times_in_two_units_are_refused():
+    message = refusal(table(timestamp=[NOON_SECONDS, NOON_SECONDS * 1000, NOON_SECONDS * 1000]))
+    assert "in another unit than the rest" in message
+    assert "counted from 0: 0;" in message
+
+
+def test_a_blank_id_is_no_id():
+    assert "1 row with no user_id, counted from 0: 1" in refusal(table(user_id=["ann", "  ", "cy"]))
+
+
+@pytest.mark.parametrize("ratings", [pd.to_datetime(["2020-01-01"] * 3), [True, False, True]])
+def test_dates_and_truth_values_are_no_stars(ratings):
+    assert "a rating that is no number" in refusal(table(rating=ratings))

@@ -201,7 +201,7 @@ def test_one_nan_among_the_scores_is_refused():
 
 
 def test_nan_ratings_are_refused():
-    with pytest.raises(ValueError, match="ratings of broken hold NaN for 5 of 5 values"):
+    with pytest.raises(ValueError, match="5 of them no finite number"):
         scoreboard({"broken": Rater(math.nan)}, TRAIN, TEST)
 
 
@@ -213,10 +213,26 @@ def test_scores_of_the_wrong_shape_are_refused():
 def test_ratings_of_the_wrong_shape_are_refused():
     column = Rater()
     column.ratings = lambda reviews: np.zeros((len(reviews), 1))
-    with pytest.raises(ValueError, match=r"got \(5, 1\) for \(5,\)"):
+    with pytest.raises(ValueError, match=r"ratings of broken are \(5, 1\), .* expected \(5,\)"):
         scoreboard({"broken": column}, TRAIN, TEST)
 
 
 def test_no_test_rows_are_refused():
     with pytest.raises(ValueError, match="the test part has no rows"):
         scoreboard({"rater": Rater()}, TRAIN, TEST[:0])
+
+
+def test_no_recommenders_is_an_error():
+    with pytest.raises(ValueError, match="no recommenders"):
+        scoreboard({}, TRAIN, TEST)
+
+
+@pytest.mark.parametrize("products", [[], ["a", "a"]])
+def test_a_catalogue_lists_each_product_once(products):
+    class Broken:
+        def scores(self, reviews):
+            return np.zeros((len(reviews), len(products)))
+
+    Broken.products = products
+    with pytest.raises(ValueError, match="products of broken must be one or more, each listed once"):
+        scoreboard({"broken": Broken()}, TRAIN, TEST)

@@ -166,5 +166,27 @@ def test_ratings_are_whole_stars(shop):
 @pytest.mark.parametrize("truth", ["purchase_probability", "expected_rating"])
 def test_a_stranger_is_refused(shop, truth):
     reviews = shop.reviews[:3].assign(user_id=["U00000", "mallory", "U00001"])
-    with pytest.raises(ValueError, match="'mallory' isn't a customer"):
+    with pytest.raises(ValueError, match="no user_id 'mallory'"):
         getattr(shop, truth)(reviews)
+
+
+@pytest.mark.parametrize(("products", "seed"), [(4, 0), (8, 1), (16, 8)])
+def test_a_small_shop_keeps_the_rules(products, seed):
+    shop = generate_shop(users=50, products=products, seed=seed)
+    assert not shop.reviews.duplicated(["user_id", "product_id"]).any()
+    launched = shop.reviews["product_id"].map(shop.products.set_index("product_id")["launched"])
+    assert (shop.reviews["timestamp"] >= launched).all()
+
+
+@pytest.mark.parametrize(
+    "size", [{"users": 1}, {"products": 1}, {"reviews_per_user": 0}, {"reviews_per_user": float("nan")}]
+)
+def test_a_shop_without_a_choice_is_refused(size):
+    with pytest.raises(ValueError, match="expected at least 2 users and 2 products"):
+        generate_shop(**size)
+
+
+def test_the_truth_about_an_unknown_product_is_refused():
+    shop = generate_shop(users=20, products=10, seed=0)
+    with pytest.raises(ValueError, match="no product_id 'nope'"):
+        shop.expected_rating(shop.reviews[:1].assign(product_id="nope"))

@@ -1,4 +1,4 @@
-"""Runs, stores and cleans the course's notebooks: `python tools/notebooks.py run|store|clean [NOTEBOOK ...]`."""
+"""Runs, stores and cleans the course's notebooks: `python tools/notebook_tool.py run|store|clean [NOTEBOOK ...]`."""
 
 import argparse
 import os

@@ -1,0 +1,63 @@
+"""The three lists of packages (metadata, locks, conda's environment) tell the same story."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
+EXTRAS = [Requirement(line) for extra in PROJECT["optional-dependencies"].values() for line in extra]
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+def versions(lock: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,-]+\])?==([^\s;]+)", lock.read_text(), flags=re.MULTILINE))
+
+
+def test_there_is_a_lock_for_each_platform_and_python():
+    linux = [f"linux-py3{minor}.txt" for minor in (10, 11, 12, 13)]
+    macos = [f"darwin-py3{minor}.txt" for minor in (10, 11, 12)]
+    assert [lock.name for lock in LOCKS] == sorted(linux + macos)
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_lock_satisfies_the_metadata(lock):
+    pinned = versions(lock)
+    platform, python = lock.stem.split("-py3")
+    here = {"sys_platform": platform, "python_version": f"3.{python}", "extra": ""}
+    for requirement in DEPENDENCIES + EXTRAS:
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            version = pinned[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version), f"{requirement} is locked at {version}"
+    tensorflow, keras = (pinned[name].rsplit(".", 1)[0] for name in ("tensorflow", "tf-keras"))
+    assert tensorflow == keras
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_lock_has_hashes_and_no_address(lock):
+    text = lock.read_text()
+    assert "://" not in text
+    assert not re.search(r"^--?(i|f|index|extra-index|find-links)", text, flags=re.MULTILINE)
+    packages = re.findall(r"^[a-z0-9._-]+(?:\[[a-z,-]+\])?==.*?(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(packages) > 100
+    assert all("--hash=sha256:" in package for package in packages)
+
+
+def test_condas_environment_lists_what_the_metadata_lists():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    listed = {str(Requirement(line)) for line in environment[-1]["pip"]}
+    assert {str(requirement) for requirement in DEPENDENCIES} <= listed
+    lab = {str(Requirement(line)) for line in PROJECT["optional-dependencies"]["lab"]}
+    assert lab <= listed
+    (extra,) = listed - {str(requirement) for requirement in DEPENDENCIES} - lab
+    assert extra in PROJECT["optional-dependencies"]["test"]

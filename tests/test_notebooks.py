@@ -1,0 +1,153 @@
+"""What every committed notebook keeps to, and the guards that hold it to that under nbval."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import notebook_tool as tool
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+ROOT = Path(__file__).parents[1]
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+COURSE = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+@COURSE
+def test_notebook_is_fit_to_be_committed(path):
+    assert tool.problems(read(path)) == []
+    assert tool.clean(read(path)) == read(path), "run `make clean-notebooks`"
+
+
+@COURSE
+def test_notebook_opens_with_its_purpose_and_its_set_up(path):
+    first, second, *_ = read(path).cells
+    assert first.source.startswith(f"# {path.stem[:2]} · ")
+    for part in ("**You will be able to**", "**You need**", "**Time**"):
+        assert part in first.source
+    assert second.source == read(PATHS[0]).cells[1].source, "the set-up cell is the same everywhere"
+
+
+@COURSE
+def test_notebook_ends_on_the_scoreboard_exercises_and_what_comes_next(path):
+    cells = read(path).cells
+    boards = [number for number, cell in enumerate(cells) if "scoreboard" in cell.metadata.get("tags", [])]
+    assert boards
+    assert any("text/html" in output.get("data", {}) for output in cells[boards[-1]].outputs)
+    last = cells[-1].source
+    assert "## Exercises" in last
+    assert "**You can now**" in last
+    assert "**Next:**" in last or path == PATHS[-1]
+
+
+@COURSE
+def test_links_to_other_notebooks_lead_somewhere(path):
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            for target in tool.re.findall(r"\]\(([^)#:]+\.ipynb)\)", cell.source):
+                assert (path.parent / target).exists(), target
+
+
+@COURSE
+def test_figures_have_words_under_them(path):
+    for cell in tool.code_cells(read(path)):
+        kinds = ["figure" if "image/png" in output.get("data", {}) else output.output_type for output in cell.outputs]
+        for place, kind in enumerate(kinds):
+            if kind == "figure":
+                assert kinds[place + 1 : place + 2] == ["stream"]
+
+
+def dirty():
+    cell = new_code_cell("1", execution_count=7, metadata={"tags": ["scoreboard"], "collapsed": True})
+    cell.outputs = [
+        new_output("stream", name="stderr", text="warning"),
+        new_output("stream", name="stdout", text="kept"),
+        new_output("display_data", {WIDGET: {"model_id": "1"}, "text/plain": "VBox()"}),
+        new_output("display_data", {WIDGET: {"model_id": "2"}, "text/plain": "x", "text/html": "<b>x</b>"}),
+    ]
+    return new_notebook(
+        cells=[cell], metadata={"widgets": {"state": {}}, "kernelspec": {"name": "mine", "display_name": "My kernel"}}
+    )
+
+
+def test_clean_keeps_what_a_reader_needs():
+    notebook = tool.clean(dirty())
+    (cell,) = notebook.cells
+    assert notebook.metadata == tool.METADATA
+    assert cell.metadata == {"tags": ["scoreboard"]}
+    assert [output.get("text") or dict(output.data) for output in cell.outputs] == [
+        "kept",
+        {"text/plain": "x", "text/html": "<b>x</b>"},
+    ]
+
+
+def test_problems_are_named():
+    notebook = dirty()
+    path = "/".join(["", "home", "me", "x.csv"])
+    notebook.cells[0].outputs.append(new_output("stream", text=path))
+    notebook.cells.append(new_code_cell("\n".join(["x = 1"] * 13), execution_count=2))
+    assert tool.problems(notebook) == [
+        "its execution counts are [7, 2], not 1 to 2: run it whole",
+        "it holds widget state",
+        "cell 1 stores an error or stderr",
+        "cell 1 stores a widget view",
+        "cell 1 stores a widget view",
+        "cell 1 stores a path of a machine",
+        "cell 2 has 13 lines of code, more than 12",
+    ]
+
+
+def nbval(folder, *cells):
+    """Run a scratch notebook under this project's guards; the pytest process that did."""
+    nbformat.write(new_notebook(cells=list(cells)), folder / "scratch.ipynb")
+    for name in ("conftest.py", "pyproject.toml"):
+        (folder / name).write_text((ROOT / name).read_text())
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--color=no", "scratch.ipynb"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def checked(source, **stored):
+    return new_code_cell(source, metadata={"tags": ["nbval-check-output"]}, **stored)
+
+
+def test_a_checked_cell_that_says_what_it_said_passes(tmp_path):
+    stored = {"execution_count": 1, "outputs": [new_output("stream", text="7\n")]}
+    run = nbval(tmp_path, new_markdown_cell("# x"), checked("print(3 + 4)", **stored))
+    assert "1 passed" in run.stdout
+    assert run.returncode == 0
+
+
+def test_a_failure_names_notebook_cell_and_reason_and_the_rest_is_skipped(tmp_path):
+    stored = {"execution_count": 1, "outputs": [new_output("stream", text="8\n")]}
+    run = nbval(tmp_path, checked("print(3 + 4)", **stored), new_code_cell("print('never')"))
+    assert run.returncode == 1
+    assert "FAILED scratch.ipynb::Cell 0" in run.stdout
+    assert "1 failed, 1 skipped" in run.stdout
+    assert "Cell 0 of this notebook failed" in run.stdout
+    assert "disagrees with newly computed" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{}, {"execution_count": 1}, {"outputs": [new_output("stream", text="7\n")]}],
+    ids=["both", "output", "count"],
+)
+def test_a_checked_cell_without_a_stored_output_is_rejected(tmp_path, stored):
+    run = nbval(tmp_path, checked("print(3 + 4)", **stored))
+    assert run.returncode == 1
+    assert "make notebooks" in run.stdout
+
+
+def test_timeouts_are_set(pytestconfig):
+    assert pytestconfig.option.nbval_cell_timeout == 300
+    assert pytestconfig.option.nbval_kernel_startup_timeout == 120
+    sys.path.insert(0, str(ROOT))
+    import conftest
+
+    assert conftest.OUTPUT_TIMEOUT == 60
