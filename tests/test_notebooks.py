@@ -130,7 +130,7 @@ def test_a_failure_names_notebook_cell_and_reason_and_the_rest_is_skipped(tmp_pa
     assert "FAILED scratch.ipynb::Cell 0" in run.stdout
     assert "1 failed, 1 skipped" in run.stdout
     assert "Cell 0 of this notebook failed" in run.stdout
-    assert "disagrees with newly computed" in run.stdout
+    assert "'8\\n' == '7\\n'" in run.stdout
 
 
 @pytest.mark.parametrize(
