@@ -12,6 +12,9 @@ READY := $(VENV)/ready-$(TAG)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+ifdef RECSYS_TEACH_DATA
+export RECSYS_TEACH_DATA := $(abspath $(RECSYS_TEACH_DATA))
+endif
 unexport VIRTUAL_ENV CONDA_PREFIX
 
 .PHONY: help setup run test lint lab lock notebooks clean-notebooks clean

@@ -8,6 +8,9 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 os.environ["TQDM_DISABLE"] = "1"  # for the kernels: progress bars are for people
 os.environ.setdefault("MPLBACKEND", "Agg")  # for the unit tests; kernels choose their own
 
+if folder := os.environ.get("RECSYS_TEACH_DATA"):
+    os.environ["RECSYS_TEACH_DATA"] = os.path.abspath(folder)  # kernels work in notebooks/, not here
+
 OUTPUT_TIMEOUT = 60  # seconds to wait for a cell's outputs; nbval's own 5 are too few for a busy machine
 
 
