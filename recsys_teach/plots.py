@@ -58,14 +58,14 @@ def ladder(board: pd.DataFrame, metric: str = "hit@10") -> tuple[Axes, str]:
     """One metric of a scoreboard as bars, in the order of its rows; the oracle, if there, as a line: the ceiling."""
     values = board[metric].dropna()
     models = values.drop("oracle", errors="ignore")
-    ax = _axes(metric, "")
+    ax = _axes(metric, "", height=1.2 + 0.4 * len(models))
     floors = {"random", "popularity", "global mean", "damped biases"}
     ax.barh(models.index[::-1], models[::-1], color=[GREY if name in floors else BLUE for name in models.index[::-1]])
     for place, value in enumerate(models[::-1]):
         ax.annotate(f"{value:.3f}", (value, place), (4, 0), textcoords="offset points", va="center")
     if "oracle" in values:
         ax.axvline(values["oracle"], color=ORANGE, linestyle="--", label=f"ceiling {values['oracle']:.3f}")
-        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 1.12))
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     ax.margins(x=0.12)
     return ax, f"{metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items()) + "."
 
@@ -91,8 +91,9 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
     """
     ax = _axes("hit@10 →", "rmse (stars, up is better)")
     ax.plot(points["hit@10"], points["rmse"], "o-", color=BLUE, label="weights")
-    for name, point in points.iterrows():
-        ax.annotate(str(name), (point["hit@10"], point["rmse"]), (6, 4), textcoords="offset points", fontsize=8)
+    for place, (name, point) in enumerate(points.iterrows()):
+        above = (6, 6) if place % 2 else (6, -14)
+        ax.annotate(str(name), (point["hit@10"], point["rmse"]), above, textcoords="offset points", fontsize=9)
     ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
     if ceiling is not None:
         ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
@@ -112,8 +113,8 @@ def show(picture: tuple[Axes, str]) -> None:
     print(words)  # noqa: T201
 
 
-def _axes(x: str, y: str) -> Axes:
-    _, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
+def _axes(x: str, y: str, *, height: float = 3.2) -> Axes:
+    _, ax = plt.subplots(figsize=(7, height), layout="constrained")
     ax.set(xlabel=x, ylabel=y)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
