@@ -7,7 +7,6 @@ zero, and a user called "NA" stays one.
 import gzip
 import json
 import os
-import warnings
 import zlib
 from collections.abc import Mapping
 from functools import partial
@@ -118,7 +117,7 @@ def _read(path: Path) -> pd.DataFrame:
         if kind == "parquet":
             return pd.read_parquet(path)
         return _read_json_lines(path) if kind in ("json", "jsonl") else _read_csv(path, "\t" if kind == "tsv" else ",")
-    except (ValueError, OSError, EOFError, zlib.error, pd.errors.ParserWarning) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
             f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?"
@@ -126,13 +125,14 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, separator: str) -> pd.DataFrame:
-    """A CSV file, all text. A row with more fields than the header, or a column twice, is an error."""
+    """A CSV file, all text. pandas by itself takes a field too many in every row for an index, and drops it."""
     text = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
     read: Any = partial(pd.read_csv, path, sep=separator, **text)  # its stubs know a hundred overloads
     header = read(nrows=1).iloc[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas' word for a field too many in every row
-        table = read(skiprows=1, names=range(len(header)), index_col=False)
+    table = read(skiprows=1, names=range(len(header) + 1))
+    too_many = table.pop(len(header)).fillna("") != ""
+    if too_many.any():
+        raise ValueError(f"row {too_many.to_numpy().argmax()} has more fields than the header's {len(header)}")
     return table.set_axis(header, axis="columns")
 
 
