@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 ifdef RECSYS_TEACH_DATA
-export RECSYS_TEACH_DATA := $(abspath $(RECSYS_TEACH_DATA))
+export RECSYS_TEACH_DATA := $(shell $(PYTHON) -c 'import os; print(os.path.abspath(os.environ["RECSYS_TEACH_DATA"]))')
 endif
 unexport VIRTUAL_ENV CONDA_PREFIX
 
@@ -56,6 +56,8 @@ $(CREATED):
 	  f"found Python {v[0]}.{v[1]}, but TensorFlow Recommenders runs on 3.10 to 3.13: name one, such as make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 	  echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys, platform as p; (p.system(), p.machine()) != ("Darwin", "x86_64") or sys.exit( \
+	  "found a Mac with an Intel processor, for which there is no TensorFlow that TensorFlow Recommenders works with")'
 	@test -f $(LOCK) || { echo "there is no lock $(LOCK) for this machine: see CONTRIBUTING.md, 'Without a lock'" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet uv

@@ -1,11 +1,10 @@
 """Floor 7: `recsys-teach compare` prints the whole ladder, floor to ceiling, on anybody's reviews."""
 
 import json
-import sys
+import math
 from enum import Enum
 from typing import Annotated
 
-import pandas as pd
 import typer
 from rich import box
 from rich.console import Console
@@ -82,9 +81,9 @@ def run(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bool) 
     if shop:
         recommenders["oracle"], seconds["oracle"] = Oracle(shop), 0.0
     board = scoreboard(recommenders, *parts, exclude_seen=exclude_seen)
-    rows = (
-        board.assign(fit_seconds=pd.Series(seconds)).astype(object).where(board.notna().assign(fit_seconds=True), None)
-    )
+    scores = {
+        model: {c: None if math.isnan(x) else x for c, x in row.items()} for model, row in board.T.to_dict().items()
+    }
     return {
         "data": {
             "source": source,
@@ -98,7 +97,7 @@ def run(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bool) 
         "split": split.value,
         "seed": seed,
         "exclude_seen": exclude_seen,
-        "rows": [{"model": name, **row} for name, row in rows.to_dict("index").items()],
+        "rows": [{"model": model, **row, "fit_seconds": seconds[model]} for model, row in scores.items()],
     }
 
 
@@ -107,10 +106,12 @@ def _table(result: dict) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
         title=f"{data['reviews']:,} reviews, {data['users']:,} users, {data['products']:,} products; "
         f"{result['split']} split, {data['test']:,} held back",
         caption=f"{data['new_user_share']:.0%} of the test rows are from new users, {data['new_product_share']:.0%} "
-        f"of new products; seen products are {'no ' if result['exclude_seen'] else ''}candidates. "
+        f"of new products, {data['seen_share']:.0%} of products that the user had already; those are "
+        f"{'no candidates' if result['exclude_seen'] else 'candidates like all others'}. "
         "hit, ndcg, mrr: higher is better; rmse (stars): lower.",
     )
     columns = list(result["rows"][0])
@@ -127,4 +128,4 @@ def _number(value: float | None, digits: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(app())
+    app()

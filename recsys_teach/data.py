@@ -88,8 +88,8 @@ def amazon_sample() -> Path:
         return Path(pooch.retrieve(AMAZON_URL, f"sha256:{AMAZON_SHA256}", AMAZON_FILE, cache, downloader=downloader))
     except RequestException as error:
         raise ConnectionError(
-            f"the Amazon sample isn't in {cache} and can't be downloaded ({type(error).__name__}): connect to the "
-            f"internet, or {remedy}"
+            f"the Amazon sample isn't in {folder or cache} and can't be downloaded ({type(error).__name__}): "
+            f"connect to the internet, or {remedy}"
         ) from error
     except OSError as error:
         raise OSError(
@@ -129,7 +129,9 @@ def _read_csv(path: Path, separator: str) -> pd.DataFrame:
     text = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
     read: Any = partial(pd.read_csv, path, sep=separator, **text)  # its stubs know a hundred overloads
     header = read(nrows=1).iloc[0]
-    table = read(skiprows=1, names=range(len(header) + 1))
+    if len(header) == 1 and ";" in header[0]:
+        raise ValueError("its fields are separated by semicolons; expected commas")
+    table = read(names=range(len(header) + 1)).iloc[1:]
     too_many = table.pop(len(header)).fillna("") != ""
     if too_many.any():
         raise ValueError(f"row {too_many.to_numpy().argmax()} has more fields than the header's {len(header)}")
@@ -146,7 +148,7 @@ def _json_object(number: int, line: str) -> dict:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"line {number} is no JSON ({error.msg})") from error
+        raise ValueError(f"line {number} is no JSON ({error.msg}); expected one review a line (JSON Lines)") from error
     if not isinstance(row, dict):
         raise ValueError(f"line {number} holds no JSON object; expected one review a line (JSON Lines)")
     return row

@@ -31,7 +31,7 @@ def textbook_retrieval(vocabulary: Vocabulary) -> RetrievalModel:
 
 
 def corrected_retrieval(vocabulary: Vocabulary) -> RetrievalModel:
-    """The same with all four corrections."""
+    """The same with all corrections."""
     return RetrievalModel(
         UserTower(vocabulary),
         ProductTower(vocabulary),
@@ -39,6 +39,7 @@ def corrected_retrieval(vocabulary: Vocabulary) -> RetrievalModel:
         remove_accidental_hits=True,
         l2=L2,
         unknown_user_dropout=UNKNOWN_USER_DROPOUT,
+        product_bias=True,
     )
 
 
@@ -61,6 +62,7 @@ def multitask(
         remove_accidental_hits=True,
         l2=L2,
         unknown_user_dropout=UNKNOWN_USER_DROPOUT,
+        product_bias=True,
     )
 
 
@@ -73,7 +75,10 @@ MODELS: dict[str, Callable[[Vocabulary], Any]] = {
 
 
 def fit_ladder(train: pd.DataFrame, *, seed: int = 0) -> tuple[dict[str, Any], dict[str, float]]:
-    """Fit the two baselines and the four models; return the recommenders and the seconds each took, by name."""
+    """Fit the two baselines and the four models; return the recommenders and the seconds each took, by name.
+
+    `seed` is given to Keras before each model (`tf.keras.utils.set_random_seed`, which seeds Python and numpy too).
+    """
     recommenders: dict[str, Any] = {}
     seconds: dict[str, float] = {}
     for name, fit in (("popularity", Popularity), ("damped biases", DampedBiases)):

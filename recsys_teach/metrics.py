@@ -3,7 +3,7 @@
 Every test row has one right answer, the product that was bought. Its rank among all candidates says it all:
 
     hit@k   1 if rank ≤ k                       (the mean is the hit rate, here equal to recall@k)
-    nDCG@k  1 / log2(1 + rank) if rank ≤ k      (Järvelin & Kekäläinen 2002; the ideal DCG is 1)
+    nDCG@k  1 / log2(1 + rank) if rank ≤ k      (Järvelin & Kekäläinen 2002, with Burges et al.'s discount of 2005)
     MRR     1 / rank                            (Voorhees 1999)
 
 A product that can't be recommended at all, because it is new or masked, has rank ∞ and scores 0 everywhere.

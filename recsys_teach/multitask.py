@@ -2,9 +2,9 @@
 
     loss = rating_weight · ranking loss + retrieval_weight · retrieval loss
 
-Both losses are sums over the batch, so the weights compare like with like. (Many tutorials add a *sum* for
-retrieval to a *mean* for ratings: their "0.5 to 0.5" with batches of 32 is 0.5 / 32 to 0.5 here.) With a weight of
-0 the other task is alone, and the model is that task's specialist.
+Both losses are sums over the batch, so their ratio doesn't grow with it (but for the logarithm in the softmax). TFRS's
+own tasks add a *sum* for retrieval to a *mean* for ratings: "0.5 to 0.5" with batches of 32 is 0.5 / 32 to 0.5 here.
+With a weight of 0 the other task is alone, and the model is that task's specialist.
 """
 
 import math
@@ -27,7 +27,7 @@ class MultitaskModel(tfrs.Model):
         rating_weight: weight of the ranking loss, 0 or more.
         retrieval_weight: weight of the retrieval loss, 0 or more; not both 0.
         head: see `RankingModel`.
-        log_q, remove_accidental_hits, unknown_user_dropout: see `RetrievalModel`.
+        log_q, remove_accidental_hits, unknown_user_dropout, product_bias: see `RetrievalModel`.
         l2: penalty on the vectors, as in both models; it counts once, whatever the weights are.
     """
 
@@ -42,6 +42,7 @@ class MultitaskModel(tfrs.Model):
         log_q: bool = False,
         remove_accidental_hits: bool = False,
         unknown_user_dropout: float = 0.0,
+        product_bias: bool = False,
         l2: float = 0.0,
     ):
         super().__init__()
@@ -55,6 +56,7 @@ class MultitaskModel(tfrs.Model):
             log_q=log_q,
             remove_accidental_hits=remove_accidental_hits,
             unknown_user_dropout=unknown_user_dropout,
+            product_bias=product_bias,
         )
 
     def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
@@ -73,7 +75,7 @@ class MultitaskModel(tfrs.Model):
         return self.retrieval.products
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The dot product of each row's user with every product, `[rows, products]`."""
+        """The score of every product for each row's user, `[rows, products]`."""
         return self.retrieval.scores(reviews)
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:

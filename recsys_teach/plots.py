@@ -71,26 +71,26 @@ def ladder(board: pd.DataFrame, metric: str = "hit@10") -> tuple[Axes, str]:
 
 
 def learning_curves(curve: pd.DataFrame) -> tuple[Axes, str]:
-    """Errors by round of training: columns `train` and `test`, indexed by round."""
+    """Errors by round of training: columns `train` and `validation`, indexed by round."""
     ax = _axes("round of training", "rmse (stars)")
-    for name, colour in (("train", BLUE), ("test", ORANGE)):
+    for name, colour in (("train", BLUE), ("validation", ORANGE)):
         ax.plot(curve.index, curve[name], "o-", color=colour, label=name)
     ax.legend(frameon=False)
-    best = curve["test"].idxmin()
-    words = f"Training rows: {curve['train'].iloc[0]:.3f} down to {curve['train'].iloc[-1]:.3f}. "
-    return (
-        ax,
-        words + f"Test rows: best in round {best} ({curve['test'].min():.3f}), {curve['test'].iloc[-1]:.3f} at last.",
-    )
+    best, last = curve["validation"].idxmin(), curve.iloc[-1]
+    words = f"Training rows: {curve['train'].iloc[0]:.3f} down to {last['train']:.3f}. Validation rows: "
+    return ax, words + f"best in round {best} ({curve['validation'].min():.3f}), {last['validation']:.3f} at last."
 
 
 def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = None) -> tuple[Axes, str]:
     """Retrieval (`hit@10`, right is better) against ratings (`rmse`, up is better), a point for each row of `points`.
 
-    `floor` and `ceiling` are the best of the baselines and the oracle: Series with `hit@10` and `rmse`.
+    Points on the Pareto front are filled and joined, dominated ones hollow. `floor` and `ceiling` are the best of the
+    baselines and the oracle: Series with `hit@10` and `rmse`.
     """
+    front = points[on_front(points)].sort_values("hit@10")
     ax = _axes("hit@10 →", "rmse (stars, up is better)")
-    ax.plot(points["hit@10"], points["rmse"], "o-", color=BLUE, label="weights")
+    ax.plot(points["hit@10"], points["rmse"], "o", color=BLUE, fillstyle="none", label="dominated")
+    ax.plot(front["hit@10"], front["rmse"], "o-", color=BLUE, label="Pareto front")
     for place, (name, point) in enumerate(points.iterrows()):
         above = (6, 6) if place % 2 else (6, -14)
         ax.annotate(str(name), (point["hit@10"], point["rmse"]), above, textcoords="offset points", fontsize=9)
@@ -99,11 +99,16 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
         ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
     ax.invert_yaxis()
     ax.legend(frameon=False)
-    best = points["hit@10"].idxmax(), points["rmse"].idxmin()
-    return (
-        ax,
-        f"Best hit@10 {points['hit@10'].max():.3f} at {best[0]}; best RMSE {points['rmse'].min():.3f} at {best[1]}.",
-    )
+    spans = ", ".join(f"{name} ({point['hit@10']:.3f}, {point['rmse']:.3f})" for name, point in front.iterrows())
+    return ax, f"On the Pareto front, as (hit@10, RMSE): {spans}."
+
+
+def on_front(points: pd.DataFrame) -> pd.Series:
+    """For each point: is there no other that is at least as good in `hit@10` and `rmse`, and better in one?"""
+    hits, errors = points["hit@10"].to_numpy(), points["rmse"].to_numpy()
+    as_good = (hits[None, :] >= hits[:, None]) & (errors[None, :] <= errors[:, None])
+    better = (hits[None, :] > hits[:, None]) | (errors[None, :] < errors[:, None])
+    return pd.Series(~(as_good & better).any(axis=1), points.index)
 
 
 def show(picture: tuple[Axes, str]) -> None:

@@ -5,7 +5,7 @@ each user's own product is the right answer and the other B - 1 products of the 
 
     loss = Σ_b  -log softmax(u_b · p_1, …, u_b · p_B)[b]              (in-batch softmax, summed over the batch)
 
-With every correction off this is the textbook's model. Each of the four arguments repairs one fault of it.
+With every correction off this is the textbook's model. Each argument repairs one fault of it.
 """
 
 import numpy as np
@@ -29,6 +29,8 @@ class RetrievalModel(tfrs.Model):
             learning the training rows by heart.
         unknown_user_dropout: the share of training rows whose user is made unknown, so that the vector of
             strangers learns what people buy on average instead of staying noise.
+        product_bias: give each product a number of its own that is added to its score for everybody, so that its
+            vector need not carry how popular it is and is left to taste.
     """
 
     def __init__(
@@ -40,11 +42,16 @@ class RetrievalModel(tfrs.Model):
         remove_accidental_hits: bool = False,
         l2: float = 0.0,
         unknown_user_dropout: float = 0.0,
+        product_bias: bool = False,
     ):
         super().__init__()
         self.user_tower, self.product_tower = user_tower, product_tower
         self.l2, self.unknown_user_dropout = l2, unknown_user_dropout
         counts = product_tower.vocabulary.product_counts
+        self.product_bias = None
+        if product_bias:
+            self.product_bias = tf.keras.layers.Embedding(len(counts) + 1, 1, embeddings_initializer="zeros")
+            self.product_bias.build(None)
         self.shares = by_id(counts / counts.sum(), unknown=0.0) if log_q else None
         self.task = tfrs.tasks.Retrieval(
             metrics=None,  # ranks are the scoreboard's job: a top-k search in every training step costs most of it
@@ -62,6 +69,9 @@ class RetrievalModel(tfrs.Model):
 
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
         """The in-batch softmax of these vectors, summed over the batch."""
+        if self.product_bias:  # u · p + b is the dot product of (u, 1) and (p, b)
+            users = tf.concat([users, tf.ones_like(users[:, :1])], axis=1)
+            products = tf.concat([products, self.product_bias(ids[PRODUCT])], axis=1)
         probability = None if self.shares is None else tf.gather(self.shares, ids[PRODUCT])
         return self.task(users, products, candidate_ids=ids[PRODUCT], candidate_sampling_probability=probability)
 
@@ -74,7 +84,8 @@ class RetrievalModel(tfrs.Model):
         return self.product_tower.vocabulary.products
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The dot product of each row's user with every product, `[rows, products]`."""
+        """The dot product of each row's user with every product, and its bias if there is one, `[rows, products]`."""
         users = self.user_tower(strings(reviews))
         products = self.product_tower({PRODUCT: tf.constant(self.products)})
-        return tf.matmul(users, products, transpose_b=True).numpy()
+        scores = tf.matmul(users, products, transpose_b=True).numpy()
+        return scores + self.product_bias.embeddings.numpy()[1:, 0] if self.product_bias else scores

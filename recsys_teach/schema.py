@@ -48,7 +48,7 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table") -
     reviews = reviews.reset_index(drop=True)
     checked = {}
     for column in (USER, PRODUCT):
-        text = _text(reviews[column])
+        text = _text(reviews[column], source)
         _refuse(
             text.str.strip() == "", source, f"no {column}", "every review needs one: fill it in or remove these rows."
         )
@@ -57,12 +57,13 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table") -
     for column in OPTIONAL:
         if column in reviews.columns:
             values = reviews[column]
-            checked[column] = _times(values, source) if column == TIMESTAMP else _text(values)
+            checked[column] = _times(values, source) if column == TIMESTAMP else _text(values, source)
     return pd.DataFrame(checked)
 
 
-def _text(values: pd.Series) -> pd.Series:
+def _text(values: pd.Series, source: str) -> pd.Series:
     """Texts as `str`, missing ones as "". Whole numbers that a gap turned into floats lose their ".0"."""
+    _refuse(~values.map(pd.api.types.is_scalar), source, f"a {values.name} that is a list", "expected text.", values)
     return values.astype(object).map(_as_text).astype(str)
 
 
@@ -76,8 +77,9 @@ def _as_text(value: Any) -> str:
 
 def _ratings(values: pd.Series, source: str) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_bool_dtype(values):
+    if pd.api.types.is_datetime64_any_dtype(values):
         numbers[:] = np.nan
+    numbers[values.map(lambda value: isinstance(value, (bool, np.bool_)))] = np.nan
     _refuse(~np.isfinite(numbers), source, f"a {RATING} that is no number", "expected stars such as 4.5.", values)
     return numbers
 

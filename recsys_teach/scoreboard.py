@@ -28,8 +28,10 @@ def scoreboard(
 ) -> pd.DataFrame:
     """A row for each recommender: `hit@k`, `ndcg@10`, `mrr` (shares, higher is better), `rmse` (stars, lower).
 
-    With `exclude_seen`, what a user bought in `train` isn't recommended again, as in a shop; without it every
-    product is a candidate, as in TFRS's `FactorizedTopK`. What a recommender doesn't offer is NaN. With `slices`
+    With `exclude_seen`, what a user bought in `train` isn't recommended again, as in a shop, and buying it again is a
+    miss for everybody (`attrs["seen_share"]` says how many test rows that is); without it every product is a
+    candidate, as in TFRS's `FactorizedTopK`. Recommenders don't see the answers: `scores` gets rows without product
+    and rating, `ratings` gets rows without rating. What a recommender doesn't offer is NaN. With `slices`
     there is a row for each recommender *and* part of the test rows: all, warm users, new users, and the share of
     the test rows that this part is.
 
@@ -58,6 +60,7 @@ def scoreboard(
     board.attrs = {
         "new_user_share": float(new_users(train, test).mean()),
         "new_product_share": float(new_products(train, test).mean()),
+        "seen_share": float(_seen_before(train, test).mean()),
     }
     return board if slices else board.droplevel("test rows")
 
@@ -82,7 +85,7 @@ def row_metrics(
     values["mrr"] = np.nan if rank is None else metrics.reciprocal_rank(rank)
     values["squared_error"] = np.nan
     if hasattr(recommender, "ratings"):
-        predicted = np.asarray(recommender.ratings(test), dtype=float)
+        predicted = np.asarray(recommender.ratings(test.drop(columns=RATING)), dtype=float)
         if predicted.shape != (len(test),) or not np.isfinite(predicted).all():
             wrong = f"{(~np.isfinite(predicted)).sum():,} of them no finite number"
             raise ValueError(
@@ -109,7 +112,7 @@ def row_ranks(
     blocks = []
     for start in range(0, len(test), block_rows):
         block = test.iloc[start : start + block_rows]
-        scores = np.array(recommender.scores(block), dtype=float)
+        scores = np.array(recommender.scores(block.drop(columns=[PRODUCT, RATING])), dtype=float)
         if np.isnan(scores).any():
             raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
         if scores.shape != (len(block), len(catalogue)):
@@ -122,6 +125,11 @@ def row_ranks(
             scores[row, column] = -np.inf
         blocks.append(metrics.ranks(scores, catalogue.get_indexer(pd.Index(block[PRODUCT]))))
     return np.concatenate(blocks)
+
+
+def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """For each test row: did its user buy its product in `train` already?"""
+    return pd.MultiIndex.from_frame(test[[USER, PRODUCT]]).isin(pd.MultiIndex.from_frame(train[[USER, PRODUCT]]))
 
 
 def _seen_columns(train: pd.DataFrame, catalogue: pd.Index) -> pd.Series:

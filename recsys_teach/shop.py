@@ -58,10 +58,16 @@ class Shop:
     mean_rating: np.ndarray  # [users, products], before noise, rounding and clipping
 
     def purchase_probability(self, reviews: pd.DataFrame) -> np.ndarray:
-        """P(product | user, time of the row), `[rows, products]`; 0 for what wasn't launched yet."""
+        """P(product | user, time of the row), `[rows, products]`; 0 for what wasn't launched yet.
+
+        What the user owns already is still in it: the scoreboard leaves that out, for every recommender alike.
+        """
         rows = _places(self.users[USER], reviews[USER])
         logits = TASTE_STRENGTH * self.affinity[rows] + self.popularity
-        unlaunched = reviews[TIMESTAMP].to_numpy()[:, None] < self.products["launched"].to_numpy()[None, :]
+        now, launched = (
+            times.dt.tz_localize(None).to_numpy() for times in (reviews[TIMESTAMP], self.products["launched"])
+        )
+        unlaunched = now[:, None] < launched[None, :]
         return softmax(np.where(unlaunched, -np.inf, logits), axis=1)
 
     def expected_rating(self, reviews: pd.DataFrame) -> np.ndarray:
@@ -74,7 +80,7 @@ class Shop:
 def generate_shop(*, users: int = 1_500, products: int = 400, reviews_per_user: float = 20.0, seed: int = 0) -> Shop:
     """Generate a shop. The same arguments give the same shop, to the last review.
 
-    `reviews_per_user` is an average: some people buy twice, others a hundred times.
+    `reviews_per_user` is an average: some people buy twice (nobody less), others a hundred times.
     """
     if users < 2 or products < 2 or not reviews_per_user > 0:
         raise ValueError(

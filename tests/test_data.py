@@ -216,6 +216,7 @@ PACKED = gzip.compress(b"".join(b"u%d,p%d,5\n" % (row, row) for row in range(1_0
         ("a.csv", HEAD + b"9,ann,tent,1\n9,bob,wok,2\n", "row 0 has more fields than the header's 3"),
         ("a.csv", b"user_id," + HEAD + b"ann,bob,tent,1\n", "more than one column 'user_id'"),
         ("a.csv.gz", PACKED[:700] + bytes([PACKED[700] ^ 0x55]) + PACKED[701:], "can't be read as csv"),
+        ("a.csv", GOOD.replace(b",", b";"), "its fields are separated by semicolons; expected commas"),
         ("a.json", b"[" + JSON_LINE.strip() + b"]\n", "line 1 holds no JSON object; expected one review a line"),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else value,
@@ -368,4 +369,10 @@ def test_a_column_can_be_renamed_to_one_of_ours_only(tmp_path):
 def test_an_empty_field_at_the_end_of_every_row_is_no_field(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(HEAD + b"ann,tent,1,\nbob,wok,2,\n")
+    assert load_reviews(path)["user_id"].tolist() == ["ann", "bob"]
+
+
+def test_blank_lines_are_no_reviews(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\n\n" + HEAD + b"ann,tent,1\n\nbob,wok,2\n\n")
     assert load_reviews(path)["user_id"].tolist() == ["ann", "bob"]

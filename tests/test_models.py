@@ -106,9 +106,18 @@ def test_multitask_loss_is_the_weighted_sum_of_both_with_one_penalty():
 
 def test_multitask_passes_every_correction_on():
     model = MultitaskModel(
-        U, P, rating_weight=0.0, retrieval_weight=1.0, log_q=True, remove_accidental_hits=True, unknown_user_dropout=1.0
+        U,
+        P,
+        rating_weight=0.0,
+        retrieval_weight=1.0,
+        log_q=True,
+        remove_accidental_hits=True,
+        unknown_user_dropout=1.0,
+        product_bias=True,
     )
-    alone = RetrievalModel(U, P, log_q=True, remove_accidental_hits=True, unknown_user_dropout=1.0)
+    alone = RetrievalModel(U, P, log_q=True, remove_accidental_hits=True, unknown_user_dropout=1.0, product_bias=True)
+    for each in (model.retrieval, alone):
+        each.product_bias.set_weights([np.array([[0.0], [0.5], [-1.0], [2.0]])])
     np.testing.assert_allclose(model.compute_loss(ROWS, training=True), alone.compute_loss(ROWS, training=True))
     assert alone.compute_loss(ROWS, training=True) != alone.compute_loss(ROWS, training=False)
 
@@ -238,3 +247,14 @@ def test_hit_rates_equal_tfrs_factorized_top_k(seed):
 
     ours = scoreboard({"model": model}, train, test, k=k, exclude_seen=False)
     np.testing.assert_allclose([ours[f"hit@{depth}"].item() for depth in k], theirs.result(), atol=1e-6)
+
+
+def test_a_product_bias_is_added_to_everybodys_score():
+    model = RetrievalModel(U, P, product_bias=True)
+    bias = np.array([[9.0], [0.5], [-1.0], [2.0]])  # unknown, x, y, z
+    model.product_bias.set_weights([bias])
+    logits = USERS @ PRODUCTS.T + bias[[1, 2, 1, 3, 2], 0]
+    np.testing.assert_allclose(model.compute_loss(ROWS), softmax_loss(logits), rtol=1e-5)
+    reviews = pd.DataFrame({"user_id": ["b", "nobody"], "product_id": ["x", "x"]})
+    expected = USER_VECTORS[[2, 0]] @ PRODUCT_VECTORS[1:].T + bias[1:, 0]
+    np.testing.assert_allclose(model.scores(reviews), expected, rtol=1e-6)

@@ -100,30 +100,41 @@ def test_ladder_shows_any_metric_and_no_ceiling_without_an_oracle():
 POINTS = pd.DataFrame({"hit@10": [0.1, 0.3, 0.2], "rmse": [0.7, 0.9, 0.8]}, index=["1:0", "0:1", "1:1"])
 
 
-def test_pareto_joins_the_points_and_sets_floor_and_ceiling_apart():
+def test_pareto_joins_the_front_and_leaves_dominated_points_hollow():
     floor, ceiling = pd.Series({"hit@10": 0.05, "rmse": 1.0}), pd.Series({"hit@10": 0.4, "rmse": 0.6})
-    ax, words = plots.pareto(POINTS, floor, ceiling)
+    points = pd.concat([POINTS, pd.DataFrame({"hit@10": [0.15], "rmse": [0.85]}, index=["bad"])])
+    ax, words = plots.pareto(points, floor, ceiling)
     drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
-    assert drawn == {"weights": [[0.1, 0.7], [0.3, 0.9], [0.2, 0.8]], "floor": [[0.05, 1.0]], "ceiling": [[0.4, 0.6]]}
-    assert {text.get_text(): text.xy for text in ax.texts} == {"1:0": (0.1, 0.7), "0:1": (0.3, 0.9), "1:1": (0.2, 0.8)}
+    assert drawn["Pareto front"] == [[0.1, 0.7], [0.2, 0.8], [0.3, 0.9]]
+    assert drawn["dominated"] == points.to_numpy().tolist()
+    assert ax.lines[0].get_fillstyle() == "none"
+    assert (drawn["floor"], drawn["ceiling"]) == ([[0.05, 1.0]], [[0.4, 0.6]])
+    assert {text.get_text(): text.xy for text in ax.texts}["bad"] == (0.15, 0.85)
     assert ax.yaxis_inverted()
-    assert words == "Best hit@10 0.300 at 0:1; best RMSE 0.700 at 1:0."
+    assert (
+        words == "On the Pareto front, as (hit@10, RMSE): 1:0 (0.100, 0.700), 1:1 (0.200, 0.800), 0:1 (0.300, 0.900)."
+    )
 
 
 def test_pareto_without_a_ceiling_draws_none():
     ax, _ = plots.pareto(POINTS, pd.Series({"hit@10": 0.05, "rmse": 1.0}))
-    assert [line.get_label() for line in ax.lines] == ["weights", "floor"]
+    assert [line.get_label() for line in ax.lines] == ["dominated", "Pareto front", "floor"]
 
 
-def test_learning_curves_show_where_the_test_rows_stop_getting_better():
-    curve = pd.DataFrame({"train": [1.1, 0.9, 0.6, 0.5], "test": [1.2, 1.0, 0.95, 1.05]}, index=[1, 2, 3, 4])
+def test_equal_points_are_both_on_the_front_and_a_tie_in_one_is_decided_by_the_other():
+    points = pd.DataFrame({"hit@10": [0.2, 0.2, 0.2, 0.1], "rmse": [0.8, 0.8, 0.9, 0.8]})
+    assert plots.on_front(points).tolist() == [True, True, False, False]
+
+
+def test_learning_curves_show_where_the_validation_rows_stop_getting_better():
+    curve = pd.DataFrame({"train": [1.1, 0.9, 0.6, 0.5], "validation": [1.2, 1.0, 0.95, 1.05]}, index=[1, 2, 3, 4])
     ax, words = plots.learning_curves(curve)
     drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
     assert drawn == {
         "train": [[1, 1.1], [2, 0.9], [3, 0.6], [4, 0.5]],
-        "test": [[1, 1.2], [2, 1.0], [3, 0.95], [4, 1.05]],
+        "validation": [[1, 1.2], [2, 1.0], [3, 0.95], [4, 1.05]],
     }
-    assert words == "Training rows: 1.100 down to 0.500. Test rows: best in round 3 (0.950), 1.050 at last."
+    assert words == "Training rows: 1.100 down to 0.500. Validation rows: best in round 3 (0.950), 1.050 at last."
 
 
 def test_the_words_stand_under_the_picture(monkeypatch, capsys):

@@ -199,3 +199,11 @@ def test_a_blank_id_is_no_id():
 @pytest.mark.parametrize("ratings", [pd.to_datetime(["2020-01-01"] * 3), [True, False, True]])
 def test_dates_and_truth_values_are_no_stars(ratings):
     assert "a rating that is no number" in refusal(table(rating=ratings))
+
+
+def test_truth_values_among_other_things_are_no_stars():
+    assert "counted from 0: 1;" in refusal(table(rating=[5.0, True, 4.0]))
+
+
+def test_a_list_is_no_id():
+    assert "1 row with a user_id that is a list" in refusal(table(user_id=["ann", ["a", "b"], "cy"]))

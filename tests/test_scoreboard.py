@@ -126,7 +126,7 @@ def test_slices_and_their_shares():
 @pytest.mark.parametrize("slices", [False, True])
 def test_the_board_says_how_much_is_new(slices):
     board = scoreboard({"rater": Rater()}, TRAIN, TEST.iloc[[0, 2, 2, 4]], slices=slices)
-    assert board.attrs == {"new_user_share": 1 / 4, "new_product_share": 2 / 4}
+    assert board.attrs == {"new_user_share": 1 / 4, "new_product_share": 2 / 4, "seen_share": 0}
 
 
 def test_rows_before_the_mean():
@@ -236,3 +236,29 @@ def test_a_catalogue_lists_each_product_once(products):
     Broken.products = products
     with pytest.raises(ValueError, match="products of broken must be one or more, each listed once"):
         scoreboard({"broken": Broken()}, TRAIN, TEST)
+
+
+def test_recommenders_do_not_see_the_answers():
+    asked = []
+
+    class Curious:
+        products = ("tent", "wok")
+
+        def scores(self, reviews):
+            asked.append(set(reviews))
+            return np.zeros((len(reviews), 2))
+
+        def ratings(self, reviews):
+            asked.append(set(reviews))
+            return np.full(len(reviews), 3.0)
+
+    scoreboard({"curious": Curious()}, TRAIN, TEST)
+    assert asked[0].isdisjoint({"product_id", "rating"})
+    assert "rating" not in asked[1]
+
+
+def test_the_board_says_how_many_test_rows_are_bought_again():
+    again = TEST.copy()
+    again.loc[0, ["user_id", "product_id"]] = TRAIN.loc[0, ["user_id", "product_id"]]
+    board = scoreboard({"popularity": Popularity(TRAIN)}, TRAIN, again)
+    assert board.attrs["seen_share"] == 1 / len(again)

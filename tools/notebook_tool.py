@@ -25,7 +25,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-LOCAL_PATH = re.compile(r"(/home/|/Users/|/root/|/tmp/|/work/|[A-Z]:\\\\)\w")
+LOCAL_PATH = re.compile(r"(/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\)\w")
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
@@ -88,7 +88,10 @@ def execute(path: Path, bar: tqdm) -> NotebookNode:
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         on_cell_executed=lambda cell, **_: bar.update() if cell.cell_type == "code" else None,
     )
-    client.execute(env={**os.environ, "TQDM_DISABLE": "1"})
+    env = {**os.environ, "TQDM_DISABLE": "1"}
+    if "RECSYS_TEACH_DATA" in env:
+        env["RECSYS_TEACH_DATA"] = os.path.abspath(env["RECSYS_TEACH_DATA"])  # kernels work in notebooks/, not here
+    client.execute(env=env)
     return notebook
 
 
