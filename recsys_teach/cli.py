@@ -81,9 +81,12 @@ def run(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bool) 
     if shop:
         recommenders["oracle"], seconds["oracle"] = Oracle(shop), 0.0
     board = scoreboard(recommenders, *parts, exclude_seen=exclude_seen)
-    scores = {
-        model: {c: None if math.isnan(x) else x for c, x in row.items()} for model, row in board.T.to_dict().items()
-    }
+    rows = [
+        {"model": model}
+        | {column: None if math.isnan(value) else value for column, value in board.loc[model].items()}
+        | {"fit_seconds": seconds[model]}
+        for model in recommenders
+    ]
     return {
         "data": {
             "source": source,
@@ -97,7 +100,7 @@ def run(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bool) 
         "split": split.value,
         "seed": seed,
         "exclude_seen": exclude_seen,
-        "rows": [{"model": model, **row, "fit_seconds": seconds[model]} for model, row in scores.items()],
+        "rows": rows,
     }
 
 
