@@ -1,9 +1,10 @@
 """Guards for notebooks under nbval, which by itself forgives more than a regression test should."""
 
 import os
+from functools import cache
 
 import pytest
-from nbval.plugin import IPyNbCell, IPyNbFile
+from nbval.plugin import IPyNbCell
 
 os.environ["TQDM_DISABLE"] = "1"  # for the kernels: progress bars are for people
 os.environ.setdefault("MPLBACKEND", "Agg")  # for the unit tests; kernels choose their own
@@ -32,7 +33,7 @@ def pytest_runtest_setup(item):
         pytest.fail("this cell's output is to be checked, but none is stored: run `make notebooks`", pytrace=False)
     if failed := getattr(item.parent, "failed_cell", None):
         pytest.skip(f"{failed} of this notebook failed")
-    if reason := _missing_sample(item.parent):
+    if reason := _missing_sample(item.path.name):
         pytest.skip(reason)
 
 
@@ -41,9 +42,10 @@ def pytest_runtest_makereport(item, call):
         item.parent.failed_cell = getattr(item.parent, "failed_cell", None) or item.name
 
 
-def _missing_sample(notebook: IPyNbFile) -> str | None:
+@cache  # asked for every cell, but downloaded once at the most
+def _missing_sample(notebook: str) -> str | None:
     """Why the notebook on real reviews can't run here, if it can't."""
-    if "amazon" not in notebook.path.name:
+    if "amazon" not in notebook:
         return None
     from recsys_teach.data import amazon_sample
 

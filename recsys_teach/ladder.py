@@ -21,8 +21,14 @@ from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 
 L2 = 0.15  # stops overfitting within 10 epochs; half of it overfits, twice as much flattens the vectors
-UNKNOWN_USER_DROPOUT = 0.2  # enough for the vector of strangers to be trained, little enough for the others
 RATING_WEIGHT, RETRIEVAL_WEIGHT = 0.4, 1.0  # flat between 0.2 and 0.5 of rating to 1 of retrieval
+CORRECTIONS: dict[str, Any] = {
+    "log_q": True,
+    "remove_accidental_hits": True,
+    "l2": L2,
+    "unknown_user_dropout": 0.2,  # enough for the vector of strangers to be trained, little enough for the others
+    "product_bias": True,
+}
 
 
 def textbook_retrieval(vocabulary: Vocabulary) -> RetrievalModel:
@@ -32,15 +38,7 @@ def textbook_retrieval(vocabulary: Vocabulary) -> RetrievalModel:
 
 def corrected_retrieval(vocabulary: Vocabulary) -> RetrievalModel:
     """The same with all corrections."""
-    return RetrievalModel(
-        UserTower(vocabulary),
-        ProductTower(vocabulary),
-        log_q=True,
-        remove_accidental_hits=True,
-        l2=L2,
-        unknown_user_dropout=UNKNOWN_USER_DROPOUT,
-        product_bias=True,
-    )
+    return RetrievalModel(UserTower(vocabulary), ProductTower(vocabulary), **CORRECTIONS)
 
 
 def ranking(vocabulary: Vocabulary) -> RankingModel:
@@ -48,21 +46,15 @@ def ranking(vocabulary: Vocabulary) -> RankingModel:
     return RankingModel(UserTower(vocabulary), ProductTower(vocabulary), head=FactorHead(vocabulary), l2=L2)
 
 
-def multitask(
-    vocabulary: Vocabulary, *, rating_weight: float = RATING_WEIGHT, retrieval_weight: float = RETRIEVAL_WEIGHT
-) -> MultitaskModel:
+def multitask(vocabulary: Vocabulary) -> MultitaskModel:
     """Both tasks on one pair of towers."""
     return MultitaskModel(
         UserTower(vocabulary),
         ProductTower(vocabulary),
-        rating_weight=rating_weight,
-        retrieval_weight=retrieval_weight,
+        rating_weight=RATING_WEIGHT,
+        retrieval_weight=RETRIEVAL_WEIGHT,
         head=FactorHead(vocabulary),
-        log_q=True,
-        remove_accidental_hits=True,
-        l2=L2,
-        unknown_user_dropout=UNKNOWN_USER_DROPOUT,
-        product_bias=True,
+        **CORRECTIONS,
     )
 
 
