@@ -28,7 +28,7 @@ class DampedBiases:
     """Predicts the mean rating, plus what the product, plus what the user usually adds to it.
 
     Both are means pulled towards 0 as if `damping` more ratings had been average ones, so that few ratings move
-    them little (Koren 2010, "Factor in the neighbors", section 2.1):
+    them little; purchases that nobody rated don't count (Koren 2010, "Factor in the neighbors", section 2.1):
 
         b_i = Σ (r - mean) / (n_i + damping)        b_u = Σ (r - mean - b_i) / (n_u + damping)
     """
@@ -36,19 +36,20 @@ class DampedBiases:
     def __init__(self, train: pd.DataFrame, *, damping: float = 5.0):
         if not damping >= 0:
             raise ValueError(f"damping is {damping}: expected a number of ratings, 0 or more.")
+        self.damping = damping
         self.mean = train[RATING].mean()
-        self._product = self._bias(train[RATING] - self.mean, train[PRODUCT], damping)
-        rest = train[RATING] - self.mean - train[PRODUCT].map(self._product)
-        self._user = self._bias(rest, train[USER], damping)
+        self.product_bias = self._bias(train[RATING] - self.mean, train[PRODUCT], damping)
+        rest = train[RATING] - self.mean - train[PRODUCT].map(self.product_bias)
+        self.user_bias = self._bias(rest, train[USER], damping)
 
     @staticmethod
     def _bias(surplus: pd.Series, by: pd.Series, damping: float) -> pd.Series:
         groups = surplus.groupby(by.to_numpy())
-        return groups.sum() / (groups.size() + damping)
+        return (groups.sum() / (groups.count() + damping)).fillna(0)
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
         """The predicted stars, `[rows]`; an unknown user or product adds nothing."""
-        biases = reviews[PRODUCT].map(self._product).fillna(0) + reviews[USER].map(self._user).fillna(0)
+        biases = reviews[PRODUCT].map(self.product_bias).fillna(0) + reviews[USER].map(self.user_bias).fillna(0)
         return (self.mean + biases).to_numpy(float)
 
 

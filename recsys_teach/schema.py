@@ -21,12 +21,13 @@ REQUIRED = (USER, PRODUCT, RATING)
 OPTIONAL = (SUMMARY, TIMESTAMP, TITLE, CATEGORY)
 
 
-def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table") -> pd.DataFrame:
+def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table", unrated: bool = False) -> pd.DataFrame:
     """Return the known columns of `reviews` with their proper types, or say what is wrong with them.
 
     Ids and texts become `str` (a number 7 becomes "7"), ratings `float64` (stars), timestamps UTC datetimes at
     second resolution; a missing `summary`, `title` or `category` becomes an empty text. Columns that the schema
-    doesn't know are left out. The order of the rows stays, their index is numbered anew from 0.
+    doesn't know are left out. The order of the rows stays, their index is numbered anew from 0. With `unrated`, a
+    rating may be missing (NaN): something was bought, and nobody said how good it was.
 
     Raises:
         ValueError: no rows, a required column missing, an id missing or empty, a rating that is missing or no
@@ -53,7 +54,7 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table") -
             text.str.strip() == "", source, f"no {column}", "every review needs one: fill it in or remove these rows."
         )
         checked[column] = text
-    checked[RATING] = _ratings(reviews[RATING], source)
+    checked[RATING] = _ratings(reviews[RATING], source, unrated)
     for column in OPTIONAL:
         if column in reviews.columns:
             values = reviews[column]
@@ -75,12 +76,13 @@ def _as_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _ratings(values: pd.Series, source: str) -> pd.Series:
+def _ratings(values: pd.Series, source: str, unrated: bool) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
     if pd.api.types.is_datetime64_any_dtype(values):
         numbers[:] = np.nan
     numbers[values.map(lambda value: isinstance(value, (bool, np.bool_)))] = np.nan
-    _refuse(~np.isfinite(numbers), source, f"a {RATING} that is no number", "expected stars such as 4.5.", values)
+    bad = ~np.isfinite(numbers) & ~(values.isna() & unrated)
+    _refuse(bad, source, f"a {RATING} that is no number", "expected stars such as 4.5.", values)
     return numbers
 
 

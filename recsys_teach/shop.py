@@ -4,12 +4,16 @@ Real data never tells you how good a recommender could have been. Here the revie
 hold in our hands, so the best possible scores are known too. With user taste t_u and product p_i as unit vectors
 in eight interests, one per category:
 
-    affinity(u, i)        a = t_u · p_i
-    purchase probability  P(i | u) ∝ exp(4 a + popularity_i)  over the products launched; nothing is bought twice
-    rating                round(3.6 + 2 (a - 0.3) + quality_i + generosity_u + noise), clipped to 1 … 5 stars
-    expected rating       1 + Σ_{s=2..5} Φ((mean - (s - 0.5)) / σ_noise)
+    affinity(u, i)          a = t_u · p_i
+    popularity(i, day)      skew · z_i + drift · d_i · (day / 730 - ½)                       z_i, d_i ~ N(0, 1)
+    purchase probability    P(i | u, day) ∝ exp(strength · a + popularity(i, day))
+                            over the products launched by then; nothing is bought twice
+    rating                  round(3.6 + 2 (a - 0.3) + quality_i + generosity_u + noise), clipped to 1 … 5 stars
+                            quality_i, generosity_u ~ N(0, 0.3²), noise ~ N(0, 0.7²)
+    expected rating         1 + Σ_{s=2..5} Φ((mean - (s - 0.5)) / 0.7)
 
-Users join and products are launched in the course of two years, so a split by time meets new ones.
+Users join and products are launched in the course of two years, so a split by time meets new ones. If not every
+purchase is rated, chance decides which are.
 """
 
 from dataclasses import dataclass
@@ -18,31 +22,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, softmax
 
+from recsys_teach import wording
 from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TIMESTAMP, TITLE, USER, check_reviews
 
-CATALOGUE = {
-    "camping": ("tent", "sleeping bag", "camp stove", "headlamp", "hammock", "cool box"),
-    "cooking": ("saucepan", "chef's knife", "pepper mill", "baking tin", "wok", "kettle"),
-    "garden": ("rake", "watering can", "pruning shears", "plant pot", "bird feeder", "wheelbarrow"),
-    "music": ("ukulele", "metronome", "microphone", "headphones", "guitar strap", "keyboard stand"),
-    "office": ("desk lamp", "notebook", "fountain pen", "stapler", "monitor stand", "paper tray"),
-    "pets": ("dog lead", "cat tree", "fish tank", "chew toy", "litter tray", "pet carrier"),
-    "sports": ("yoga mat", "skipping rope", "football", "tennis racket", "dumbbell", "swim goggles"),
-    "toys": ("jigsaw puzzle", "toy train", "building blocks", "board game", "kite", "teddy bear"),
-}
-BRANDS = (
-    *("Aldous", "Birch", "Corvid", "Dapple", "Ember", "Fennel", "Gable", "Harbour", "Inkwell", "Juniper", "Kestrel"),
-    *("Lantern", "Meadow", "Nimbus", "Orchard", "Pebble", "Quill", "Rowan", "Saffron", "Thistle", "Umber", "Vesper"),
-    *("Willow", "Yarrow"),
-)
-PHRASES = {
-    1: ("Broken {noun}, want my money back", "Terrible {noun}", "Awful, the worst {noun} for {category}"),
-    2: ("Disappointing {noun}", "Poor {noun}, would not buy again", "Weak {noun}, bad for {category}"),
-    3: ("Average {noun}", "The {noun} is okay, nothing special", "Decent {noun} for {category}"),
-    4: ("Good {noun}", "Solid {noun}, works well", "Nice {noun} for {category}"),
-    5: ("Love this {noun}", "Perfect {noun}, highly recommended", "Excellent {noun} for {category}"),
-}
-TASTE_STRENGTH, AVERAGE, SLOPE, NOISE = 4.0, 3.6, 2.0, 0.7
+AVERAGE, SLOPE, NOISE = 3.6, 2.0, 0.7  # stars
 FIRST_DAY, DAYS = pd.Timestamp("2022-01-01", tz="UTC"), 730.0
 
 
@@ -50,11 +33,11 @@ FIRST_DAY, DAYS = pd.Timestamp("2022-01-01", tz="UTC"), 730.0
 class Shop:
     """A generated shop: what anybody can see of it (`reviews`, `products`) and its hidden truth (the arrays)."""
 
-    reviews: pd.DataFrame  # the reviews table, ordered by time
+    reviews: pd.DataFrame  # the reviews table, ordered by time; the rating of an unrated purchase is NaN
     products: pd.DataFrame  # product_id, title, category, launched (UTC)
     users: pd.DataFrame  # user_id, joined (UTC)
-    affinity: np.ndarray  # [users, products], taste · product
-    popularity: np.ndarray  # [products], log scale
+    attraction: np.ndarray  # [users, products], the exponent above on the middle day
+    trend: np.ndarray  # [products], what it gains from the first day to the last
     mean_rating: np.ndarray  # [users, products], before noise, rounding and clipping
 
     def purchase_probability(self, reviews: pd.DataFrame) -> np.ndarray:
@@ -62,13 +45,9 @@ class Shop:
 
         What the user owns already is still in it: the scoreboard leaves that out, for every recommender alike.
         """
-        rows = _places(self.users[USER], reviews[USER])
-        logits = TASTE_STRENGTH * self.affinity[rows] + self.popularity
-        now, launched = (
-            times.dt.tz_localize(None).to_numpy() for times in (reviews[TIMESTAMP], self.products["launched"])
-        )
-        unlaunched = now[:, None] < launched[None, :]
-        return softmax(np.where(unlaunched, -np.inf, logits), axis=1)
+        day = _days(reviews[TIMESTAMP])[:, None]
+        logits = self.attraction[_places(self.users[USER], reviews[USER])] + self.trend * (day / DAYS - 0.5)
+        return softmax(np.where(day < _days(self.products["launched"]), -np.inf, logits), axis=1)
 
     def expected_rating(self, reviews: pd.DataFrame) -> np.ndarray:
         """E[stars | user, product] after rounding and clipping, `[rows]`."""
@@ -77,49 +56,87 @@ class Shop:
         return 1 + sum(ndtr((mean - (stars - 0.5)) / NOISE) for stars in (2, 3, 4, 5))
 
 
-def generate_shop(*, users: int = 1_500, products: int = 400, reviews_per_user: float = 20.0, seed: int = 0) -> Shop:
+def generate_shop(
+    *,
+    users: int = 1_500,
+    products: int = 400,
+    reviews_per_user: float = 20.0,
+    popularity_skew: float = 1.2,
+    taste_strength: float = 4.0,
+    drift: float = 0.0,
+    rated_share: float = 1.0,
+    seed: int = 0,
+) -> Shop:
     """Generate a shop. The same arguments give the same shop, to the last review.
 
-    `reviews_per_user` is an average: some people buy twice (nobody less), others a hundred times.
+    Args:
+        users, products: how many there are; some of the rarest products are never bought.
+        reviews_per_user: an average: some people buy twice (nobody less), others a hundred times.
+        popularity_skew: 0 and taste alone decides; at 1.2 a sixth of the products makes half of the sales.
+        taste_strength: 0 and everybody buys alike; at 4 the favourite category is far ahead of the others.
+        drift: how much popularity changes in two years; at 1, some products gain or lose a factor e and more.
+        rated_share: the share of the purchases that get a rating and a summary.
+        seed: of everything that is drawn.
     """
-    if users < 2 or products < 2 or not reviews_per_user > 0:
-        raise ValueError(
-            f"a shop of {users} users, {products} products and {reviews_per_user} reviews a user: "
-            "expected at least 2 users and 2 products, and more than 0 reviews."
-        )
+    _check_arguments(**{name: value for name, value in locals().items() if name != "seed"})
     rng = np.random.default_rng(seed)
-    categories = np.arange(products) % len(CATALOGUE)
-    taste = _unit(rng.dirichlet(np.full(len(CATALOGUE), 0.3), users) + 0.1 * rng.standard_normal((users, 8)))
+    more = rng.spawn(1)[0]  # what is drawn from it doesn't move the rest
+    categories = np.arange(products) % len(wording.CATALOGUE)
+    taste = _unit(rng.dirichlet(np.full(8, 0.3), users) + 0.1 * rng.standard_normal((users, 8)))
     nature = _unit(np.eye(8)[categories] + 0.3 * rng.standard_normal((products, 8)))
     affinity = taste @ nature.T
-    popularity = rng.normal(0, 1.2, products)
+    attraction = taste_strength * affinity + popularity_skew * rng.standard_normal(products)
+    trend = drift * more.standard_normal(products)
     quality, generosity = rng.normal(0, 0.3, products), rng.normal(0, 0.3, users)
     mean_rating = AVERAGE + SLOPE * (affinity - 0.3) + quality + generosity[:, None]
 
     launched = np.where(rng.random(products) < 0.75, 0.0, rng.uniform(0, DAYS, products))
     joined = np.where(rng.random(users) < 0.3, 0.0, rng.uniform(0, 0.95 * DAYS, users))
     counts = np.clip(rng.poisson(reviews_per_user * rng.gamma(2.0, 0.5, users)), 2, products // 2)
-    who, what, when = _purchases(rng, TASTE_STRENGTH * affinity + popularity, counts, joined, launched)
+    who, what, when = _purchases(rng, attraction, trend, counts, joined, launched)
     stars = np.clip(np.rint(mean_rating[who, what] + rng.normal(0, NOISE, len(who))), 1, 5)
+    rated = more.random(len(who)) < rated_share
 
-    catalogue = _catalogue(rng, categories)
-    catalogue["launched"] = FIRST_DAY + pd.to_timedelta(np.rint(launched * 86_400), unit="s")
-    people = pd.DataFrame({USER: [f"U{u:05d}" for u in range(users)]})
-    people["joined"] = FIRST_DAY + pd.to_timedelta(np.rint(joined * 86_400), unit="s")
+    catalogue = wording.catalogue(rng, categories)
+    catalogue["launched"] = _dates(launched)
+    people = pd.DataFrame({USER: [f"U{u:05d}" for u in range(users)], "joined": _dates(joined)})
     bought = catalogue.iloc[what].reset_index(drop=True)
     reviews = pd.DataFrame(
         {
             USER: people[USER].to_numpy()[who],
             PRODUCT: bought[PRODUCT],
-            RATING: stars,
-            SUMMARY: _summaries(rng, stars, bought),
-            TIMESTAMP: FIRST_DAY + pd.to_timedelta(np.rint(when * 86_400), unit="s"),
+            RATING: np.where(rated, stars, np.nan),
+            SUMMARY: np.where(rated, wording.summaries(rng, stars, bought), ""),
+            TIMESTAMP: _dates(when),
             TITLE: bought[TITLE],
             CATEGORY: bought[CATEGORY],
         }
     )
-    reviews = check_reviews(reviews.sort_values(TIMESTAMP, kind="stable"), source="the generated shop")
-    return Shop(reviews, catalogue.drop(columns="noun"), people, affinity, popularity, mean_rating)
+    reviews = reviews.sort_values(TIMESTAMP, kind="stable")
+    reviews = check_reviews(reviews, source="the generated shop", unrated=True)
+    return Shop(reviews, catalogue.drop(columns="noun"), people, attraction, trend, mean_rating)
+
+
+def _check_arguments(users, products, reviews_per_user, popularity_skew, taste_strength, drift, rated_share) -> None:
+    if users < 2 or products < 2 or not 0 < reviews_per_user <= 1e6:
+        raise ValueError(
+            f"a shop of {users} users, {products} products and {reviews_per_user} reviews a user: expected at least "
+            "2 users, 2 products, more than 0 reviews a user, and no more than a million."
+        )
+    amounts = {"popularity_skew": popularity_skew, "taste_strength": taste_strength, "drift": drift}
+    for name, amount in amounts.items():
+        if not 0 <= amount < np.inf:
+            raise ValueError(f"{name} is {amount}: expected a number, 0 or more.")
+    if not 0 < rated_share <= 1:
+        raise ValueError(f"rated_share is {rated_share}: expected a share above 0, at most 1.")
+
+
+def _dates(days: np.ndarray) -> pd.DatetimeIndex:
+    return FIRST_DAY + pd.to_timedelta(np.rint(days * 86_400), unit="s")
+
+
+def _days(times: pd.Series) -> np.ndarray:
+    return ((times - FIRST_DAY) / pd.Timedelta(days=1)).to_numpy()
 
 
 def _places(known: pd.Series, wanted: pd.Series) -> np.ndarray:
@@ -135,7 +152,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def _purchases(rng, logits, counts, joined, launched):
+def _purchases(rng, attraction, trend, counts, joined, launched):
     """Draw every user's purchases in order of time: (user, product, day) of each, three arrays.
 
     The n-th purchase of all users is one step. Adding Gumbel noise to the logits and taking the largest draws
@@ -146,34 +163,16 @@ def _purchases(rng, logits, counts, joined, launched):
     times = [
         np.sort(start + rng.random(n) * min(length, DAYS - start)) for n, start, length in zip(counts, joined, span)
     ]
-    bought = np.zeros(logits.shape, bool)
+    bought = np.zeros(attraction.shape, bool)
     for step in range(counts.max()):
         users = np.flatnonzero(counts > step)
         now = np.array([times[user][step] for user in users])
         out_of_reach = bought[users] | (launched > now[:, None])
-        keys = np.where(out_of_reach, -np.inf, logits[users] + rng.gumbel(size=out_of_reach.shape))
+        logits = attraction[users] + trend * (now[:, None] / DAYS - 0.5)
+        keys = np.where(out_of_reach, -np.inf, logits + rng.gumbel(size=out_of_reach.shape))
         picks = keys.argmax(axis=1)
         buys = keys.max(axis=1) > -np.inf
         users, picks, now = users[buys], picks[buys], now[buys]
         bought[users, picks] = True
         who.append(users), what.append(picks), when.append(now)
     return np.concatenate(who), np.concatenate(what), np.concatenate(when)
-
-
-def _catalogue(rng, categories: np.ndarray) -> pd.DataFrame:
-    """Readable products: every one with a title of its own, such as "Kestrel tent"."""
-    copies: dict[tuple[str, str], int] = {}
-    names, rows = list(CATALOGUE), []
-    for number, category in enumerate(categories):
-        nouns = CATALOGUE[names[category]]
-        noun, brand = nouns[rng.integers(len(nouns))], BRANDS[rng.integers(len(BRANDS))]
-        copies[brand, noun] = copy = copies.get((brand, noun), 0) + 1
-        title = f"{brand} {noun}" + (f" {copy}" if copy > 1 else "")
-        rows.append((f"P{number:05d}", title, names[category], noun))
-    return pd.DataFrame(rows, columns=[PRODUCT, TITLE, CATEGORY, "noun"])
-
-
-def _summaries(rng, stars: np.ndarray, bought: pd.DataFrame) -> list[str]:
-    phrase = rng.integers(3, size=len(stars))
-    nouns, categories = bought["noun"], bought[CATEGORY]
-    return [PHRASES[int(s)][p].format(noun=n, category=c) for s, p, n, c in zip(stars, phrase, nouns, categories)]

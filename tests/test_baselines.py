@@ -44,6 +44,29 @@ def test_damped_biases_by_hand(user, product, undamped, damped):
     assert DampedBiases(TRAIN).ratings(asked) == pytest.approx([damped])
 
 
+def test_the_biases_themselves_by_hand():
+    biases = DampedBiases(TRAIN)
+    assert biases.mean == 3.5
+    assert biases.product_bias.to_dict() == pytest.approx({"tent": -2 / 7, "wok": 2 / 7})
+    assert biases.user_bias.to_dict() == pytest.approx({"ann": 1 / 7, "bob": 1 / 28, "cy": -17 / 84})
+
+
+@pytest.mark.parametrize("damping", [0, 5])
+def test_unrated_purchases_do_not_count_as_ratings(damping):
+    unrated = reviews(
+        ("ann", "wok", np.nan), ("bob", "tent", np.nan), ("stranger", "tent", np.nan), ("cy", "kite", np.nan)
+    )
+    mixed, rated = (DampedBiases(train, damping=damping) for train in (pd.concat([unrated, TRAIN]), TRAIN))
+    asked = reviews(
+        *((user, product, 1.0) for user in ("ann", "bob", "cy", "stranger") for product in ("wok", "tent", "kite"))
+    )
+    np.testing.assert_allclose(mixed.ratings(asked), rated.ratings(asked))
+
+
+def test_unrated_purchases_count_for_popularity():
+    assert Popularity(TRAIN.assign(rating=np.nan)).scores(TRAIN[:1]).tolist() == [[2, 2]]
+
+
 def test_damped_biases_do_not_look_at_the_rating_asked_for():
     biases = DampedBiases(TRAIN)
     np.testing.assert_array_equal(biases.ratings(TRAIN), biases.ratings(TRAIN.assign(rating=np.nan)))

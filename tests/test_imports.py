@@ -12,7 +12,8 @@ import recsys_teach
 
 PACKAGE = Path(recsys_teach.__file__).parent
 ORDER = (
-    *("schema", "shop", "data", "splits", "metrics", "baselines", "scoreboard", "plots"),
+    *("schema", "wording", "shop", "data", "splits", "texts", "recipes"),
+    *("metrics", "baselines", "scoreboard", "plots"),
     *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "training", "ladder", "cli"),
 )
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}

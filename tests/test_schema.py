@@ -15,9 +15,9 @@ def table(**changes):
     return pd.DataFrame(columns | changes, index=[30, 10, 20])
 
 
-def refusal(reviews):
+def refusal(reviews, **options):
     with pytest.raises(ValueError, match="the file") as caught:
-        check_reviews(reviews, source="the file")
+        check_reviews(reviews, source="the file", **options)
     message = str(caught.value)
     assert "\n" not in message
     assert ". " not in message
@@ -158,6 +158,32 @@ def test_a_rating_that_is_no_number_is_refused_by_row(rating, shown):
     assert "1 row with a rating that is no number" in message
     assert shown in message
     assert "counted from 0: 2;" in message
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("others", [[5, 4.5], ["5", "4.5"]])
+def test_a_rating_may_be_missing_where_purchases_may_be_unrated(missing, others):
+    ratings = check_reviews(table(rating=[others[0], missing, others[1]]), unrated=True)["rating"]
+    np.testing.assert_array_equal(ratings, [5, np.nan, 4.5])
+    assert ratings.dtype == np.float64
+
+
+def test_all_ratings_may_be_missing_where_purchases_may_be_unrated():
+    assert check_reviews(table(rating=[None] * 3), unrated=True)["rating"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("rating", "shown"), [("abc", "'abc'"), ("", "''"), ("nan", "'nan'"), (np.inf, "inf"), ("-inf", "-inf"), (True, "")]
+)
+def test_an_unrated_purchase_is_no_excuse_for_a_rating_that_is_no_number(rating, shown):
+    message = refusal(table(rating=[None, 4, rating]), unrated=True)
+    assert "1 row with a rating that is no number" in message
+    assert shown in message
+    assert "counted from 0: 2;" in message
+
+
+def test_a_missing_column_is_no_unrated_purchase():
+    assert "no column 'rating'" in refusal(table().drop(columns="rating"), unrated=True)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from scipy.stats import norm
 from recsys_teach.schema import check_reviews
 from recsys_teach.shop import NOISE, generate_shop
 
+FIRST_DAY = pd.Timestamp("2022-01-01", tz="UTC")
+
 
 @pytest.fixture(scope="module")
 def shop():
@@ -19,6 +21,23 @@ def shop():
 def columns_of(shop, reviews):
     """The catalogue column of each review's product."""
     return pd.Index(shop.products["product_id"]).get_indexer(reviews["product_id"])
+
+
+def at(shop, *days):
+    """Rows of the first user, on these days."""
+    first = shop.reviews[shop.reviews["user_id"] == "U00000"]
+    return first[: len(days)].assign(timestamp=[FIRST_DAY + pd.Timedelta(days=day) for day in days])
+
+
+def centred(table):
+    """What is left of a table without the means of its rows and columns."""
+    return table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+
+
+def bestsellers(shop):
+    """The share of the products that makes half of the sales."""
+    sales = shop.reviews["product_id"].value_counts()
+    return (1 + (sales.cumsum() < len(shop.reviews) / 2).sum()) / len(shop.products)
 
 
 def test_the_same_seed_gives_the_same_shop():
@@ -109,12 +128,94 @@ def test_purchase_probabilities_sum_to_one_and_spare_what_is_not_launched(shop):
         np.testing.assert_array_equal(probability[row] > 0, launched)
 
 
-def test_purchase_probability_is_the_softmax_of_the_docstring(shop):
-    last = shop.reviews[-1:]
-    user = int(last["user_id"].iloc[0].removeprefix("U"))
-    launched = (shop.products["launched"] <= last["timestamp"].iloc[0]).to_numpy()
-    weights = [np.exp(4 * a + p) for a, p in zip(shop.affinity[user], shop.popularity)] * launched
-    np.testing.assert_allclose(shop.purchase_probability(last)[0], weights / weights.sum())
+@pytest.mark.parametrize("drift", [0, 2.5])
+def test_purchase_probability_is_the_softmax_of_the_docstring(drift):
+    shop = generate_shop(users=30, products=24, drift=drift, seed=1)
+    asked = shop.reviews[::20]
+    for probability, (_, row) in zip(shop.purchase_probability(asked), asked.iterrows()):
+        day = (row["timestamp"] - FIRST_DAY).total_seconds() / 86_400
+        exponent = shop.attraction[int(row["user_id"].removeprefix("U"))] + shop.trend * (day / 730 - 1 / 2)
+        weights = np.exp(exponent) * (shop.products["launched"] <= row["timestamp"]).to_numpy()
+        np.testing.assert_allclose(probability, weights / weights.sum())
+
+
+@pytest.mark.parametrize("strength", [0, 1.5, 4])
+def test_taste_strength_multiplies_affinity(strength):
+    # Ratings reveal it: they are 2 a, plus something for the product and for the user, which centring removes.
+    shop = generate_shop(users=60, products=40, taste_strength=strength, seed=1)
+    np.testing.assert_allclose(centred(shop.attraction), strength * centred(shop.mean_rating) / 2, atol=1e-12)
+
+
+def test_attraction_is_taste_plus_popularity():
+    alone = {"taste_strength": 4, "popularity_skew": 0}, {"taste_strength": 0, "popularity_skew": 1.2}
+    both, taste, popularity = (
+        generate_shop(users=60, products=40, seed=1, **arguments).attraction for arguments in ({}, *alone)
+    )
+    np.testing.assert_allclose(both, taste + popularity, atol=1e-12)
+    assert abs(taste).max() <= 4  # unit vectors have no product beyond 1
+    assert (popularity == popularity[0]).all()
+
+
+@pytest.mark.parametrize("amount", [0.5, 3])
+def test_popularity_and_trend_are_normal_with_the_spread_asked_for(amount):
+    shop = generate_shop(users=2, products=4_000, popularity_skew=amount, drift=amount, taste_strength=0, seed=1)
+    for drawn in (shop.attraction[0] / amount, shop.trend / amount):
+        np.testing.assert_allclose([drawn.mean(), drawn.std()], [0, 1], atol=0.05)
+    assert abs(np.corrcoef(shop.attraction[0], shop.trend)[0, 1]) < 0.05
+
+
+def test_without_taste_everybody_buys_alike():
+    shop = generate_shop(users=40, products=24, taste_strength=0, drift=1, seed=1)
+    probability = shop.purchase_probability(shop.reviews.assign(timestamp=FIRST_DAY + pd.Timedelta(days=400)))
+    assert (probability == probability[0]).all()
+    assert probability[0].max() > 2 / 24  # but not everything
+
+
+def test_without_taste_and_skew_all_that_is_on_sale_is_as_likely():
+    shop = generate_shop(users=40, products=24, taste_strength=0, popularity_skew=0, seed=1)
+    launched = (shop.products["launched"] <= FIRST_DAY + pd.Timedelta(days=400)).to_numpy()
+    np.testing.assert_allclose(shop.purchase_probability(at(shop, 400))[0], launched / launched.sum())
+
+
+def test_the_larger_the_skew_the_fewer_bestsellers():
+    shares = [
+        bestsellers(generate_shop(users=400, products=200, popularity_skew=skew, seed=1)) for skew in (0, 0.6, 1.2, 2.4)
+    ]
+    assert (np.diff(shares) < -0.03).all()
+
+
+def test_by_default_a_sixth_of_the_products_makes_half_of_the_sales(shop):
+    assert bestsellers(shop) == pytest.approx(1 / 6, abs=0.02)
+
+
+def test_drift_changes_the_odds_by_the_trend_from_the_first_day_to_the_last():
+    shop = generate_shop(users=40, products=24, drift=1, seed=1)
+    first, middle, last = shop.purchase_probability(at(shop, 0, 365, 730))
+    sold = first > 0
+    gains = np.log(last[sold] / first[sold])
+    np.testing.assert_allclose(gains - gains[0], shop.trend[sold] - shop.trend[sold][0])
+    odds = np.log(middle[sold] / middle[sold][0])
+    np.testing.assert_allclose(odds, shop.attraction[0, sold] - shop.attraction[0, sold][0])
+
+
+def test_without_drift_the_odds_stay():
+    shop = generate_shop(users=40, products=24, seed=1)
+    first, last = shop.purchase_probability(at(shop, 0, 730))
+    np.testing.assert_allclose(last[first > 0] / last[first > 0].sum(), first[first > 0])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_with_drift_rising_products_sell_more_and_more(seed):
+    rising = generate_shop(users=600, products=24, reviews_per_user=8, drift=2, seed=seed).trend > 0
+    gains = []
+    for drift in (0, 2):
+        shop = generate_shop(users=600, products=24, reviews_per_user=8, drift=drift, seed=seed)
+        bought = columns_of(shop, shop.reviews)
+        old = (shop.products["launched"] == FIRST_DAY).to_numpy()[bought]
+        early, *_, late = np.array_split(rising[bought[old]], 4)
+        gains.append(late.mean() - early.mean())
+    assert abs(gains[0]) < 0.05
+    assert gains[1] > 0.2
 
 
 def test_a_product_is_on_sale_from_the_second_of_its_launch(shop):
@@ -124,8 +225,9 @@ def test_a_product_is_on_sale_from_the_second_of_its_launch(shop):
     assert (shop.purchase_probability(around)[:, column] > 0).tolist() == [False, True]
 
 
-def test_products_are_bought_as_often_as_their_probability_says():
-    shop = generate_shop(users=2_000, products=24, reviews_per_user=4, seed=1)
+@pytest.mark.parametrize("arguments", [{}, {"drift": 3}, {"taste_strength": 1.5, "popularity_skew": 0.3}])
+def test_products_are_bought_as_often_as_their_probability_says(arguments):
+    shop = generate_shop(users=2_000, products=24, reviews_per_user=4, seed=1, **arguments)
     bought = columns_of(shop, shop.reviews)
     probability = shop.purchase_probability(shop.reviews)
     basket = defaultdict(list)
@@ -136,10 +238,12 @@ def test_products_are_bought_as_often_as_their_probability_says():
 
     place = (probability > probability[np.arange(len(bought)), bought][:, None]).sum(axis=1)
     by_place = -np.sort(-probability, axis=1)  # the user's likeliest product first
-    for chances, times in ((probability, bought), (by_place, place)):
-        surprise = np.bincount(times, minlength=24) - chances.sum(axis=0)
-        spread = np.sqrt((chances * (1 - chances)).sum(axis=0))
-        assert (abs(surprise) <= 3.5 * spread + 1).all()
+    early = np.arange(len(bought)) < len(bought) // 2
+    for part in (early, ~early, early | ~early):
+        for chances, times in ((probability[part], bought[part]), (by_place[part], place[part])):
+            surprise = np.bincount(times, minlength=24) - chances.sum(axis=0)
+            spread = np.sqrt((chances * (1 - chances)).sum(axis=0))
+            assert (abs(surprise) <= 3.5 * spread + 1).all()
 
 
 def test_expected_rating_is_the_mean_of_the_rounded_and_clipped_normal(shop):
@@ -163,6 +267,46 @@ def test_ratings_are_whole_stars(shop):
     assert sorted(shop.reviews["rating"].unique()) == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_about_the_share_asked_for_is_rated(share):
+    reviews = generate_shop(users=300, products=40, rated_share=share, seed=1).reviews
+    rated = reviews["rating"].notna()
+    assert rated.mean() == pytest.approx(share, abs=0.02)
+    assert ((reviews["summary"] != "") == rated).all()
+    pd.testing.assert_frame_equal(check_reviews(reviews, unrated=True), reviews)
+
+
+def test_the_rated_share_changes_ratings_and_summaries_alone():
+    size = {"users": 300, "products": 40, "drift": 1, "seed": 1}
+    full, part = generate_shop(**size), generate_shop(**size, rated_share=0.5)
+    rated = part.reviews["rating"].notna()
+    pd.testing.assert_frame_equal(part.reviews[rated], full.reviews[rated])
+    bought = full.reviews.drop(columns=["rating", "summary"])
+    pd.testing.assert_frame_equal(part.reviews.drop(columns=["rating", "summary"]), bought)
+    for truth in ("attraction", "trend", "mean_rating"):
+        np.testing.assert_array_equal(getattr(part, truth), getattr(full, truth))
+
+
+def test_chance_decides_what_is_rated():
+    size = {"users": 300, "products": 40, "reviews_per_user": 12, "seed": 1}
+    stars = generate_shop(**size).reviews["rating"]
+    rated = generate_shop(**size, rated_share=0.5).reviews["rating"].notna()
+    assert (rated.groupby(stars).mean() - 0.5).abs().max() < 0.06
+    assert max(abs(part.mean() - 0.5) for part in np.array_split(rated.to_numpy(), 6)) < 0.06  # at any time
+
+
+@pytest.mark.parametrize("change", [{"drift": 2}, {"popularity_skew": 0}, {"taste_strength": 1}])
+def test_the_same_people_come_at_the_same_times_and_buy_something_else(change):
+    size = {"users": 80, "products": 40, "seed": 1}
+    usual, other = generate_shop(**size), generate_shop(**size, **change)
+    pd.testing.assert_frame_equal(other.products, usual.products)
+    pd.testing.assert_frame_equal(other.users, usual.users)
+    np.testing.assert_array_equal(other.mean_rating, usual.mean_rating)
+    came = ["user_id", "timestamp"]
+    pd.testing.assert_frame_equal(other.reviews[came], usual.reviews[came])
+    assert (other.reviews["product_id"] != usual.reviews["product_id"]).mean() > 0.2
+
+
 @pytest.mark.parametrize("truth", ["purchase_probability", "expected_rating"])
 def test_a_stranger_is_refused(shop, truth):
     reviews = shop.reviews[:3].assign(user_id=["U00000", "mallory", "U00001"])
@@ -179,11 +323,34 @@ def test_a_small_shop_keeps_the_rules(products, seed):
 
 
 @pytest.mark.parametrize(
-    "size", [{"users": 1}, {"products": 1}, {"reviews_per_user": 0}, {"reviews_per_user": float("nan")}]
+    "size",
+    [
+        {"users": 1},
+        {"products": 1},
+        {"reviews_per_user": 0},
+        {"reviews_per_user": float("nan")},
+        {"reviews_per_user": float("inf")},
+    ],
 )
 def test_a_shop_without_a_choice_is_refused(size):
-    with pytest.raises(ValueError, match="expected at least 2 users and 2 products"):
+    with pytest.raises(ValueError, match="expected at least 2 users, 2 products"):
         generate_shop(**size)
+
+
+AMOUNT, SHARE = "a number, 0 or more", "a share above 0, at most 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        *((name, value, AMOUNT) for name in ("popularity_skew", "taste_strength", "drift") for value in (-0.1, np.inf)),
+        *((name, np.nan, AMOUNT) for name in ("popularity_skew", "taste_strength", "drift")),
+        *(("rated_share", value, SHARE) for value in (0, -0.1, 1.01, np.nan)),
+    ],
+)
+def test_an_impossible_amount_is_refused(name, value, expected):
+    with pytest.raises(ValueError, match=rf"^{name} is {value}: expected {expected}\.$"):
+        generate_shop(users=20, products=10, **{name: value})
 
 
 def test_the_truth_about_an_unknown_product_is_refused():
