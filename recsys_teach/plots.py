@@ -81,6 +81,21 @@ def learning_curves(curve: pd.DataFrame) -> tuple[Axes, str]:
     return ax, words + f"best in round {best} ({curve['validation'].min():.3f}), {last['validation']:.3f} at last."
 
 
+def calibration(predicted: np.ndarray, ratings: pd.Series, *, bins: int = 10) -> tuple[Axes, str]:
+    """Mean rating by predicted rating, in bins of as many rows each; on the diagonal, a prediction can be believed."""
+    frame = pd.DataFrame({"predicted": predicted, "rating": ratings.to_numpy()}).dropna()
+    places = frame["predicted"].rank(method="min") - 1  # equal predictions stay together
+    means = frame.groupby(places * bins // len(frame)).mean()
+    ax = _axes("predicted stars", "stars given (mean)")
+    ends = [means.min().min(), means.max().max()]
+    ax.plot(ends, ends, color=GREY, linestyle="--", label="right on average")
+    ax.plot(means["predicted"], means["rating"], "o-", color=BLUE, label="the model")
+    ax.legend(frameon=False)
+    low, high = means.iloc[0], means.iloc[-1]
+    words = f"Where it says {low['predicted']:.2f} stars, {low['rating']:.2f} were given on average; "
+    return ax, words + f"where it says {high['predicted']:.2f}, {high['rating']:.2f}."
+
+
 def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = None) -> tuple[Axes, str]:
     """Retrieval (`hit@10`, right is better) against ratings (`rmse`, up is better), a point for each row of `points`.
 

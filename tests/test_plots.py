@@ -137,6 +137,30 @@ def test_learning_curves_show_where_the_validation_rows_stop_getting_better():
     assert words == "Training rows: 1.100 down to 0.500. Validation rows: best in round 3 (0.950), 1.050 at last."
 
 
+def test_calibration_draws_the_mean_rating_of_each_bin_of_predictions():
+    predicted = np.array([4.0, 1.0, 5.0, 3.5])  # the lower half and the upper half, mixed
+    ax, words = plots.calibration(predicted, pd.Series([5.0, 2.0, 4.0, 1.0], index=[7, 3, 1, 0]), bins=2)
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn == {"right on average": [[1.5, 1.5], [4.5, 4.5]], "the model": [[2.25, 1.5], [4.5, 4.5]]}
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted stars", "stars given (mean)")
+    assert words == "Where it says 2.25 stars, 1.50 were given on average; where it says 4.50, 4.50."
+
+
+def test_calibration_has_ten_bins_of_as_many_rows_each():
+    predicted = 1 + np.arange(100) / 25
+    ax, words = plots.calibration(predicted, pd.Series(6 - predicted))
+    means = 1.18 + 0.4 * np.arange(10)
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), np.column_stack([means, 6 - means]))
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[1.18, 1.18], [4.82, 4.82]])
+    assert words == "Where it says 1.18 stars, 4.82 were given on average; where it says 4.78, 1.22."
+
+
+def test_calibration_puts_equal_predictions_into_one_bin():
+    ax, words = plots.calibration(np.array([2.0, 2.0, 2.0, 4.0]), pd.Series([1.0, 2.0, 5.0, 4.5]), bins=4)
+    assert ax.lines[1].get_xydata() == pytest.approx(np.array([[2, 8 / 3], [4, 4.5]]))
+    assert words == "Where it says 2.00 stars, 2.67 were given on average; where it says 4.00, 4.50."
+
+
 def test_the_words_stand_under_the_picture(monkeypatch, capsys):
     monkeypatch.setattr(plt, "show", lambda: print("[the picture]"))  # noqa: T201
     plots.show((plt.gca(), "What it says."))
