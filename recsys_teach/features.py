@@ -7,13 +7,15 @@ which users and products are to come.
 
 import string
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf
-from recsys_teach.schema import PRODUCT, RATING, SUMMARY, USER
+from recsys_teach.baselines import DampedBiases
+from recsys_teach.schema import PRODUCT, RATING, SUMMARY, TITLE, USER
 
 PUNCTUATION = string.punctuation.encode()
 
@@ -29,28 +31,45 @@ class Vocabulary:
     user_counts: np.ndarray  # [users], training rows of each
     products: list[str]
     product_counts: np.ndarray  # [products], training rows of each
-    mean_rating: float  # stars
+    biases: DampedBiases  # of the ratings
+    rating_spread: float  # standard deviation of the ratings, but not less than 0.001
     words: list[str] = field(default_factory=list)  # of the summaries, the most frequent first
+    titles: list[str] = field(default_factory=list)  # [products], "" where there is none
+    title_words: list[str] = field(default_factory=list)  # of the titles, the most frequent first
+
+    def catalogue(self) -> Features:
+        """The products as a product tower reads them, string tensors `[products]`."""
+        return {PRODUCT: tf.constant(self.products), TITLE: tf.constant(self.titles)}
 
 
 def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
-    """Learn the vocabulary of the training rows; with `max_words`, the commonest words of their summaries too."""
+    """Learn the vocabulary of the training rows; with `max_words`, their summaries' and titles' commonest words too."""
     users = train[USER].value_counts().sort_index()
     products = train[PRODUCT].value_counts().sort_index()
-    words = []
-    if max_words:
-        if SUMMARY not in train:
-            raise ValueError(f"max_words={max_words} needs a {SUMMARY!r} column: these reviews have none.")
-        counts = Counter(word for summary in train[SUMMARY] for word in split_words(summary))
-        words = [word for word, _ in counts.most_common(max_words)]
+    titles = pd.Series("", products.index)
+    if TITLE in train:
+        titles = (
+            train[train[TITLE] != ""]
+            .drop_duplicates(PRODUCT)
+            .set_index(PRODUCT)[TITLE]
+            .reindex(products.index, fill_value="")
+        )
     return Vocabulary(
         users=list(users.index),
         user_counts=users.to_numpy(),
         products=list(products.index),
         product_counts=products.to_numpy(),
-        mean_rating=float(train[RATING].mean()),
-        words=words,
+        biases=DampedBiases(train),
+        rating_spread=max(float(train[RATING].std(ddof=0)), 0.001),
+        words=_commonest(train.get(SUMMARY, []), max_words),
+        titles=list(titles),
+        title_words=_commonest(titles, max_words),
     )
+
+
+def _commonest(texts: Iterable[str], max_words: int) -> list[str]:
+    counts = Counter(word for text in texts for word in split_words(text)) if max_words else Counter()
+    return [word for word, _ in counts.most_common(max_words)]
 
 
 def split_words(text: str) -> list[str]:
@@ -67,17 +86,24 @@ def by_id(counts: np.ndarray, *, unknown: float) -> tf.Tensor:
     return tf.constant(np.concatenate([[unknown], counts]), tf.float32)
 
 
-def strings(reviews: pd.DataFrame) -> Features:
-    """The columns that towers read, as string tensors `[rows]`."""
-    columns = [column for column in (USER, PRODUCT, SUMMARY) if column in reviews]
+def strings(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
+    """These columns as string tensors `[rows]`."""
+    if missing := [column for column in columns if column not in reviews]:
+        raise ValueError(
+            f"a tower reads {missing[0]!r}, which these reviews don't have (columns: {', '.join(map(str, reviews))})."
+        )
     return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
 
 
-def batches(rows: Ids, *, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Batches of rows in a new order every epoch: row numbers are shuffled, then a batch is one gather.
+def batches(rows: Ids, *, batch_size: int, seed: int | None = None) -> tf.data.Dataset:
+    """Batches of rows: with a seed in a new order every epoch, else in theirs.
 
-    Shuffling comes before batching, so every epoch also draws new in-batch negatives.
+    Row numbers are shuffled, then a batch is one gather. Shuffling comes before batching, so every epoch also draws
+    new in-batch negatives.
     """
     count = len(rows[RATING])
-    numbers = tf.data.Dataset.range(count).shuffle(count, seed=seed).batch(batch_size)
+    numbers = tf.data.Dataset.range(count)
+    if seed is not None:
+        numbers = numbers.shuffle(count, seed=seed)
+    numbers = numbers.batch(batch_size)
     return numbers.map(lambda picked: {name: tf.gather(values, picked) for name, values in rows.items()}).prefetch(4)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from recsys_teach.backend import tf
 from recsys_teach.features import Ids, Vocabulary, by_id
-from recsys_teach.schema import PRODUCT, USER
+from recsys_teach.schema import PRODUCT, SUMMARY, TITLE, USER
 
 
 class DenseHead(tf.keras.layers.Layer):
@@ -35,34 +35,52 @@ class DenseHead(tf.keras.layers.Layer):
 
 
 class FactorHead(tf.keras.layers.Layer):
-    """Biased matrix factorisation: it starts from the mean rating and learns only what differs from it.
+    """Biased matrix factorisation: it starts from the damped biases and learns only what differs from them.
 
-        stars = mean + b_u + b_p + scale · (u · p)
+        stars = mean + spread · (b_u + b_p + scale · u · p)
 
-    (Koren et al. 2009, "Matrix factorization techniques for recommender systems".) The biases are damped as in
-    `baselines.DampedBiases`: each costs damping · b², spread over the training rows of its user or product.
+    (Koren et al. 2009, "Matrix factorization techniques for recommender systems".) `spread` is the standard deviation
+    of the ratings, so that it makes no difference whether they go up to 5 or to 100. The biases are damped as in
+    `baselines.DampedBiases`: each costs damping · (spread · b)², divided among the rows of its user or product. Of a
+    user or product that is unknown and has no words either, there is no taste to speak of: u · p is left out.
 
     Args:
-        damping: how many average ratings each user and product is given beforehand.
-        scale: stars a unit of the dot product. It is fixed, for a learned one would grow until the penalty on the
-            vectors' lengths meant nothing.
+        scale: what a unit of the dot product is worth. It is fixed, for a learned one would grow until the penalty on
+            the vectors' lengths meant nothing.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, damping: float = 5.0, scale: float = 0.5):
+    def __init__(self, vocabulary: Vocabulary, *, scale: float = 0.5):
         super().__init__()
-        self.mean, self.damping, self.scale = vocabulary.mean_rating, damping, scale
+        biases = vocabulary.biases
+        self.mean, self.damping, self.scale, self.spread = biases.mean, biases.damping, scale, vocabulary.rating_spread
         rows = float(vocabulary.user_counts.sum())
         self.user_counts = by_id(vocabulary.user_counts, unknown=rows)
         self.product_counts = by_id(vocabulary.product_counts, unknown=rows)
-        self.user_bias = tf.keras.layers.Embedding(len(vocabulary.users) + 1, 1, embeddings_initializer="zeros")
-        self.product_bias = tf.keras.layers.Embedding(len(vocabulary.products) + 1, 1, embeddings_initializer="zeros")
+        self.user_bias = _table(by_id(biases.user_bias[vocabulary.users].to_numpy() / self.spread, unknown=0.0))
+        self.product_bias = _table(
+            by_id(biases.product_bias[vocabulary.products].to_numpy() / self.spread, unknown=0.0)
+        )
 
     def call(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
         biases = self.user_bias(ids[USER]) + self.product_bias(ids[PRODUCT])
-        return self.mean + biases + self.scale * tf.reduce_sum(users * products, axis=1, keepdims=True)
+        taste = self.scale * tf.reduce_sum(users * products, axis=1, keepdims=True)
+        known = _known(ids, USER, SUMMARY) & _known(ids, PRODUCT, TITLE)
+        return self.mean + self.spread * (biases + tf.where(known[:, None], taste, 0.0))
 
     def penalty(self, ids: Ids) -> tf.Tensor:
-        """damping · Σ_batch (b_u² / n_u + b_p² / n_p): over an epoch, damping · b² for each bias."""
+        """damping · spread² · Σ_batch (b_u² / n_u + b_p² / n_p): over an epoch, each bias costs it once."""
         users = self.user_bias(ids[USER])[:, 0] ** 2 / tf.gather(self.user_counts, ids[USER])
         products = self.product_bias(ids[PRODUCT])[:, 0] ** 2 / tf.gather(self.product_counts, ids[PRODUCT])
-        return self.damping * tf.reduce_sum(users + products)
+        return self.damping * self.spread**2 * tf.reduce_sum(users + products)
+
+
+def _known(ids: Ids, column: str, text: str) -> tf.Tensor:
+    """Is there anything to tell these users (or products) by, an id or a word? `[batch]`."""
+    known = ids[column] > 0
+    return known | tf.reduce_any(ids[text] > 0, axis=1) if text in ids else known
+
+
+def _table(values: tf.Tensor) -> tf.keras.layers.Embedding:
+    """Numbers by id that training may change, `[ids]` → `[ids, 1]`."""
+    start = tf.keras.initializers.Constant(values[:, None])
+    return tf.keras.layers.Embedding(len(values), 1, embeddings_initializer=start)

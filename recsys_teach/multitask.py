@@ -64,6 +64,7 @@ class MultitaskModel(tfrs.Model):
         return self.retrieval(ids, training=training)
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        ids = self.retrieval.forget(ids) if training else ids
         users, products = self(ids, training=training)
         rating_loss = self.ranking.task_loss(users, products, ids)
         retrieval_loss = self.retrieval.task_loss(users, products, ids)

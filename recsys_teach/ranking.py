@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import Ids, strings
+from recsys_teach.features import Ids
 from recsys_teach.heads import DenseHead, FactorHead
 from recsys_teach.schema import RATING
-from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.towers import ProductTower, UserTower, read
 
 
 class RankingModel(tfrs.Model):
@@ -47,7 +47,10 @@ class RankingModel(tfrs.Model):
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
         """The squared errors of these vectors' ratings, summed over the batch, and the head's own penalty."""
         predicted = self.head(users, products, ids)
-        return self.task(labels=ids[RATING][:, None], predictions=predicted) + self.head.penalty(ids)
+        rated = tf.math.is_finite(ids[RATING])  # what was bought and not rated adds no error
+        stars = tf.where(rated, ids[RATING], 0.0)[:, None]
+        errors = self.task(labels=stars, predictions=predicted, sample_weight=tf.cast(rated, tf.float32)[:, None])
+        return errors + self.head.penalty(ids)
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
         users, products = self(ids, training=training)
@@ -55,6 +58,5 @@ class RankingModel(tfrs.Model):
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
         """The predicted stars of each row, `[rows]`."""
-        features = strings(reviews)
-        ids = self.user_tower.preprocess(features) | self.product_tower.preprocess(features)
+        ids = read(reviews, self.user_tower, self.product_tower)
         return self.head(*self(ids), ids).numpy()[:, 0]

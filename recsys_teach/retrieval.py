@@ -59,12 +59,16 @@ class RetrievalModel(tfrs.Model):
             loss_metrics=[tf.keras.metrics.Mean("retrieval_loss")],
         )
 
+    def forget(self, ids: Ids) -> Ids:
+        """The same rows, some of their users made unknown at random (`unknown_user_dropout`)."""
+        if not self.unknown_user_dropout:
+            return ids
+        users = ids[USER]
+        forgotten = tf.random.uniform(tf.shape(users)) < self.unknown_user_dropout
+        return ids | {USER: tf.where(forgotten, tf.zeros_like(users), users)}
+
     def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
-        if training and self.unknown_user_dropout:
-            users = ids[USER]
-            forget = tf.random.uniform(tf.shape(users)) < self.unknown_user_dropout
-            ids = ids | {USER: tf.where(forget, tf.zeros_like(users), users)}
         return self.user_tower.embed(ids), self.product_tower.embed(ids)
 
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
@@ -76,6 +80,7 @@ class RetrievalModel(tfrs.Model):
         return self.task(users, products, candidate_ids=ids[PRODUCT], candidate_sampling_probability=probability)
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        ids = self.forget(ids) if training else ids
         users, products = self(ids, training=training)
         return self.task_loss(users, products, ids) + self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
 
@@ -85,7 +90,7 @@ class RetrievalModel(tfrs.Model):
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """The dot product of each row's user with every product, and its bias if there is one, `[rows, products]`."""
-        users = self.user_tower(strings(reviews))
-        products = self.product_tower({PRODUCT: tf.constant(self.products)})
+        users = self.user_tower(strings(reviews, self.user_tower.columns))
+        products = self.product_tower(self.product_tower.vocabulary.catalogue())
         scores = tf.matmul(users, products, transpose_b=True).numpy()
         return scores + self.product_bias.embeddings.numpy()[1:, 0] if self.product_bias else scores

@@ -11,49 +11,60 @@ import pandas as pd
 
 from recsys_teach.backend import tf
 from recsys_teach.features import Features, Ids, Vocabulary, strings
-from recsys_teach.schema import PRODUCT, RATING, SUMMARY, USER
+from recsys_teach.schema import PRODUCT, RATING, SUMMARY, TITLE, USER
 
 
-class UserTower(tf.keras.Model):
-    """Users, and with `summary` what they write, as vectors `[batch, dim]`.
+class Words(tf.keras.layers.Layer):
+    """Texts as vectors `[batch, dim]`: the mean of their words' embeddings, 0 for a text without words."""
+
+    def __init__(self, vocabulary: list[str], dim: int):
+        super().__init__()
+        self.lookup = tf.keras.layers.TextVectorization(vocabulary=vocabulary)
+        self.embedding = tf.keras.layers.Embedding(len(vocabulary) + 2, dim)  # 0 pads short texts, 1 is unknown
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        """Ids `[batch, words]` → vectors."""
+        is_word = tf.cast(ids != 0, tf.float32)[:, :, None]
+        total = tf.reduce_sum(self.embedding(ids) * is_word, axis=1)
+        return tf.math.divide_no_nan(total, tf.reduce_sum(is_word, axis=1))
+
+
+class Tower(tf.keras.Model):
+    """What both towers have in common: an id, and, if its words are known, a text.
 
     Args:
+        column, ids: the column of the id, and the ids that have a vector of their own.
+        text, words: the column of the text, and the words that have one.
         dim: length of the embedding vectors.
-        summary: look at the words of the summary too; the mean of their vectors stands beside the user's own.
         layer_sizes: dense layers on top, relu but for the last one, which is linear and sets the vector's length.
-            Without them, the vector is the embedding itself.
+            They read the vectors of id and text side by side. Without them, the two are added.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, *, dim: int = 32, summary: bool = False, layer_sizes: Sequence[int] = ()
+        self, column: str, ids: list[str], text: str, words: list[str], *, dim: int, layer_sizes: Sequence[int] = ()
     ):
         super().__init__()
-        self.vocabulary, self.summary = vocabulary, summary
-        self.user_lookup = tf.keras.layers.StringLookup(vocabulary=vocabulary.users)
-        self.user_embedding = tf.keras.layers.Embedding(len(vocabulary.users) + 1, dim)
-        if summary:
-            if not vocabulary.words:
-                raise ValueError("summary=True needs words: learn the vocabulary with max_words, such as 2000.")
-            self.word_lookup = tf.keras.layers.TextVectorization(vocabulary=vocabulary.words)
-            self.word_embedding = tf.keras.layers.Embedding(len(vocabulary.words) + 2, dim)  # 0 padding, 1 unknown
+        self.column, self.text = column, text
+        self.columns = (column, text) if words else (column,)
+        self.lookup = tf.keras.layers.StringLookup(vocabulary=ids)
+        self.embedding = tf.keras.layers.Embedding(len(ids) + 1, dim)
+        self.words = Words(words, dim) if words else None
         activations = ["relu"] * (len(layer_sizes) - 1) + ["linear"]
         self.dense = [tf.keras.layers.Dense(size, activation) for size, activation in zip(layer_sizes, activations)]
 
     def preprocess(self, features: Features) -> Ids:
-        """Strings `[batch]` → ids: `user_id` `[batch]`, and with `summary` its words' `[batch, words]`."""
-        ids = {USER: self.user_lookup(features[USER])}
-        if self.summary:
-            ids[SUMMARY] = self.word_lookup(features[SUMMARY])
+        """Strings `[batch]` → ids: the id `[batch]`, and of the text its words' `[batch, words]`."""
+        ids = {self.column: self.lookup(features[self.column])}
+        if self.words:
+            ids[self.text] = self.words.lookup(features[self.text])
         return ids
 
     def embed(self, ids: Ids) -> tf.Tensor:
         """Ids → vectors `[batch, dim]`."""
-        vectors = self.user_embedding(ids[USER])
-        if self.summary:
-            is_word = tf.cast(ids[SUMMARY] != 0, tf.float32)[:, :, None]
-            words = tf.reduce_sum(self.word_embedding(ids[SUMMARY]) * is_word, axis=1)
-            mean = tf.math.divide_no_nan(words, tf.reduce_sum(is_word, axis=1))  # no words, no vector: 0
-            vectors = tf.concat([vectors, mean], axis=1)
+        parts = [self.embedding(ids[self.column])]
+        if self.words:
+            parts.append(self.words(ids[self.text]))
+        vectors = tf.concat(parts, axis=1) if self.dense else tf.add_n(parts)
         for layer in self.dense:
             vectors = layer(vectors)
         return vectors
@@ -62,31 +73,38 @@ class UserTower(tf.keras.Model):
         return self.embed(self.preprocess(features))
 
 
-class ProductTower(tf.keras.Model):
-    """Products as vectors `[batch, dim]`."""
+class UserTower(Tower):
+    """Users, and with `summary` what they write, as vectors `[batch, dim]`; `dim` and `layer_sizes`: see `Tower`."""
 
-    def __init__(self, vocabulary: Vocabulary, *, dim: int = 32):
-        super().__init__()
+    def __init__(
+        self, vocabulary: Vocabulary, *, dim: int = 32, summary: bool = False, layer_sizes: Sequence[int] = ()
+    ):
+        words = vocabulary.words if summary else []
+        if summary and not words:
+            raise ValueError("summary=True needs words: learn the vocabulary of reviews with summaries with max_words.")
+        super().__init__(USER, vocabulary.users, SUMMARY, words, dim=dim, layer_sizes=layer_sizes)
         self.vocabulary = vocabulary
-        self.product_lookup = tf.keras.layers.StringLookup(vocabulary=vocabulary.products)
-        self.product_embedding = tf.keras.layers.Embedding(len(vocabulary.products) + 1, dim)
-
-    def preprocess(self, features: Features) -> Ids:
-        """Strings `[batch]` → ids `product_id` `[batch]`."""
-        return {PRODUCT: self.product_lookup(features[PRODUCT])}
-
-    def embed(self, ids: Ids) -> tf.Tensor:
-        """Ids → vectors `[batch, dim]`."""
-        return self.product_embedding(ids[PRODUCT])
-
-    def call(self, features: Features) -> tf.Tensor:
-        return self.embed(self.preprocess(features))
 
 
-def training_rows(reviews: pd.DataFrame, *towers: UserTower | ProductTower) -> Ids:
-    """The ids that these towers read, and the ratings: looked up once, before training, not in every epoch."""
-    features = strings(reviews)
-    rows = {RATING: tf.constant(reviews[RATING].to_numpy(np.float32))}
+class ProductTower(Tower):
+    """Products, and with `title` what they are called, as vectors `[batch, dim]`."""
+
+    def __init__(self, vocabulary: Vocabulary, *, dim: int = 32, title: bool = False):
+        words = vocabulary.title_words if title else []
+        if title and not words:
+            raise ValueError("title=True needs words: learn the vocabulary of reviews with titles with max_words.")
+        super().__init__(PRODUCT, vocabulary.products, TITLE, words, dim=dim)
+        self.vocabulary = vocabulary
+
+
+def read(reviews: pd.DataFrame, *towers: Tower) -> Ids:
+    """What these towers read in the reviews, as ids."""
+    ids: Ids = {}
     for tower in towers:
-        rows |= tower.preprocess(features)
-    return rows
+        ids |= tower.preprocess(strings(reviews, tower.columns))
+    return ids
+
+
+def training_rows(reviews: pd.DataFrame, *towers: Tower) -> Ids:
+    """The ids that these towers read, and the ratings: looked up once, before training, not in every epoch."""
+    return read(reviews, *towers) | {RATING: tf.constant(reviews[RATING].to_numpy(np.float32))}
