@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -73,11 +75,12 @@ def run(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bool) 
     reviews = shop.reviews if shop else load_reviews(source)
     if split is None:
         split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random
-    parts: Split = split_by_time(reviews) if split is SplitKind.time else split_at_random(reviews, seed=seed)
+    hold_back: Callable[..., Split] = split_by_time if split is SplitKind.time else partial(split_at_random, seed=seed)
+    parts = hold_back(reviews)
 
     from recsys_teach.ladder import fit_ladder  # TensorFlow takes seconds to load: not before the data is known good
 
-    recommenders, seconds = fit_ladder(parts.train, seed=seed)
+    recommenders, seconds = fit_ladder(parts.train, seed=seed, split=hold_back)
     if shop:
         recommenders["oracle"], seconds["oracle"] = Oracle(shop), 0.0
     board = scoreboard(recommenders, *parts, exclude_seen=exclude_seen)

@@ -16,73 +16,114 @@ from recsys_teach.features import Vocabulary, learn_vocabulary
 from recsys_teach.heads import FactorHead
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import RankingModel
+from recsys_teach.recipes import Recipe, recipe_for
 from recsys_teach.retrieval import RetrievalModel
+from recsys_teach.schema import PRODUCT
+from recsys_teach.splits import Split, split_at_random
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 
-L2 = 0.15  # stops overfitting within 10 epochs; half of it overfits, twice as much flattens the vectors
-RATING_WEIGHT, RETRIEVAL_WEIGHT = 0.4, 1.0  # flat between 0.2 and 0.5 of rating to 1 of retrieval
-CORRECTIONS: dict[str, Any] = {
-    "log_q": True,
-    "remove_accidental_hits": True,
-    "l2": L2,
-    "unknown_user_dropout": 0.2,  # enough for the vector of strangers to be trained, little enough for the others
-    "product_bias": True,
-}
+RATING_WEIGHT, RETRIEVAL_WEIGHT = 0.4, 1.0  # by variance of the ratings; flat between 0.2 and 1 of rating to 1
+TEXTBOOK_EPOCHS = 3  # as most tutorials have it; it gets worse from then on
+VALIDATION_SHARE = 0.1
+PLAIN_EPOCHS = 5  # where nothing can be validated: about what generated shops ask for
 
 
-def textbook_retrieval(vocabulary: Vocabulary) -> RetrievalModel:
-    """Two towers and the in-batch softmax as most tutorials have them."""
-    return RetrievalModel(UserTower(vocabulary), ProductTower(vocabulary))
+def corrections(recipe: Recipe) -> dict[str, Any]:
+    """All corrections of retrieval, switched on."""
+    return {
+        "log_q": True,
+        "remove_accidental_hits": True,
+        "product_bias": True,
+        "l2": recipe.l2,
+        "unknown_user_dropout": recipe.unknown_user_dropout,
+    }
 
 
-def corrected_retrieval(vocabulary: Vocabulary) -> RetrievalModel:
-    """The same with all corrections."""
-    return RetrievalModel(UserTower(vocabulary), ProductTower(vocabulary), **CORRECTIONS)
+def corrected_retrieval(vocabulary: Vocabulary, recipe: Recipe) -> RetrievalModel:
+    """Two towers and the in-batch softmax with all corrections."""
+    return RetrievalModel(UserTower(vocabulary), ProductTower(vocabulary), **corrections(recipe))
 
 
-def ranking(vocabulary: Vocabulary) -> RankingModel:
-    """Two towers and biased matrix factorisation."""
-    return RankingModel(UserTower(vocabulary), ProductTower(vocabulary), head=FactorHead(vocabulary), l2=L2)
+def ranking(vocabulary: Vocabulary, recipe: Recipe) -> RankingModel:
+    """Two towers and biased matrix factorisation; a wider scale of ratings needs a penalty that is as much larger."""
+    l2 = recipe.l2 * vocabulary.rating_spread**2
+    return RankingModel(UserTower(vocabulary), ProductTower(vocabulary), head=FactorHead(vocabulary), l2=l2)
 
 
-def multitask(vocabulary: Vocabulary) -> MultitaskModel:
+def multitask(vocabulary: Vocabulary, recipe: Recipe) -> MultitaskModel:
     """Both tasks on one pair of towers."""
     return MultitaskModel(
         UserTower(vocabulary),
         ProductTower(vocabulary),
-        rating_weight=RATING_WEIGHT,
+        rating_weight=RATING_WEIGHT / vocabulary.rating_spread**2,
         retrieval_weight=RETRIEVAL_WEIGHT,
         head=FactorHead(vocabulary),
-        **CORRECTIONS,
+        **corrections(recipe),
     )
 
 
-MODELS: dict[str, Callable[[Vocabulary], Any]] = {
-    "textbook retrieval": textbook_retrieval,
+MODELS: dict[str, Callable[[Vocabulary, Recipe], Any]] = {
     "retrieval": corrected_retrieval,
     "ranking": ranking,
     "multitask": multitask,
 }
 
 
-def fit_ladder(train: pd.DataFrame, *, seed: int = 0) -> tuple[dict[str, Any], dict[str, float]]:
+def fit_ladder(
+    train: pd.DataFrame, *, seed: int = 0, split: Callable[..., Split] = split_at_random
+) -> tuple[dict[str, Any], dict[str, float]]:
     """Fit the two baselines and the four models; return the recommenders and the seconds each took, by name.
 
+    `split` is how the test rows were held back; the validation rows, a tenth of `train`, are held back the same way.
     `seed` is given to Keras before each model (`tf.keras.utils.set_random_seed`, which seeds Python and numpy too).
     """
     recommenders: dict[str, Any] = {}
     seconds: dict[str, float] = {}
-    for name, fit in (("popularity", Popularity), ("damped biases", DampedBiases)):
+    if len(train) < 10:
+        raise ValueError(f"{len(train)} training rows are too few to hold a tenth of them back: expected 10 or more.")
+    parts = split(train, test_share=VALIDATION_SHARE)
+    recipe = recipe_for(*parts)
+    fits: dict[str, Callable] = {
+        "popularity": lambda: Popularity(train),
+        "damped biases": lambda: DampedBiases(train),
+        "textbook retrieval": lambda: fit_textbook(train, recipe.batch_size, seed=seed),
+    }
+    fits |= {
+        name: lambda build=build: fit_model(build, train, parts, recipe, seed=seed) for name, build in MODELS.items()
+    }
+    for name, fit in fits.items():
         start = time.perf_counter()
-        recommenders[name] = fit(train)
-        seconds[name] = time.perf_counter() - start
-
-    vocabulary = learn_vocabulary(train)
-    for name, build in MODELS.items():
-        start = time.perf_counter()
-        tf.keras.utils.set_random_seed(seed)
-        recommenders[name] = model = build(vocabulary)
-        train_model(model, train, seed=seed)
+        recommenders[name] = fit()
         seconds[name] = time.perf_counter() - start
     return recommenders, seconds
+
+
+def fit_textbook(train: pd.DataFrame, batch_size: int, *, seed: int) -> RetrievalModel:
+    """Two towers and the in-batch softmax as most tutorials have them."""
+    tf.keras.utils.set_random_seed(seed)
+    vocabulary = learn_vocabulary(train)
+    model = RetrievalModel(UserTower(vocabulary), ProductTower(vocabulary))
+    train_model(model, train, epochs=TEXTBOOK_EPOCHS, batch_size=batch_size, seed=seed)
+    return model
+
+
+def fit_model(
+    build: Callable, train: pd.DataFrame, parts: Split, recipe: Recipe, *, seed: int, max_words: int = 0
+) -> Any:
+    """Train twice: without the validation rows, to see after how many epochs to stop, then on all of `train`.
+
+    `build(vocabulary, recipe)` makes the model; `parts` are `train` without and of its validation rows; `max_words`
+    is for `learn_vocabulary`.
+    """
+    settings: dict[str, Any] = {"batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate, "seed": seed}
+    epochs = PLAIN_EPOCHS
+    if parts.test[PRODUCT].isin(parts.train[PRODUCT]).any():
+        tf.keras.utils.set_random_seed(seed)
+        model = build(learn_vocabulary(parts.train, max_words=max_words), recipe)
+        losses = train_model(model, parts.train, epochs=recipe.max_epochs, validation=parts.test, **settings)
+        epochs = 1 + int(losses["validation"].argmin())
+    tf.keras.utils.set_random_seed(seed)
+    model = build(learn_vocabulary(train, max_words=max_words), recipe)
+    train_model(model, train, epochs=epochs, **settings)
+    return model

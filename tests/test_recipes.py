@@ -1,0 +1,27 @@
+"""Settings by rule of thumb: powers of two, and half the share of strangers, both within bounds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_teach.recipes import recipe_for
+
+
+def rows(known, strangers=0):
+    return pd.DataFrame({"user_id": np.repeat([7, 8], [known, strangers])})
+
+
+@pytest.mark.parametrize(
+    ("reviews", "batch_size"),
+    [(10, 32), (800, 32), (4_000, 32), (6_400, 64), (24_000, 256), (100_000, 1024), (1_000_000, 1024)],
+)
+def test_batches_are_a_power_of_two_of_about_a_hundredth_of_the_rows(reviews, batch_size):
+    assert recipe_for(rows(reviews), rows(1)).batch_size == batch_size
+
+
+@pytest.mark.parametrize(
+    ("strangers", "dropout"), [(0, 0.05), (9, 0.05), (10, 0.05), (20, 0.1), (60, 0.3), (99, 0.495), (100, 0.5)]
+)
+def test_dropout_is_half_the_share_of_strangers_within_bounds(strangers, dropout):
+    recipe = recipe_for(rows(50), rows(100 - strangers, strangers))
+    assert recipe.unknown_user_dropout == pytest.approx(dropout)
