@@ -46,9 +46,14 @@ def corrected_retrieval(vocabulary: Vocabulary, recipe: Recipe) -> RetrievalMode
 
 
 def ranking(vocabulary: Vocabulary, recipe: Recipe) -> RankingModel:
-    """Two towers and biased matrix factorisation; a wider scale of ratings needs a penalty that is as much larger."""
-    l2 = recipe.l2 * vocabulary.rating_spread**2
-    return RankingModel(UserTower(vocabulary), ProductTower(vocabulary), head=FactorHead(vocabulary), l2=l2)
+    """Two towers and biased matrix factorisation, with errors measured against the spread of the ratings."""
+    return RankingModel(
+        UserTower(vocabulary),
+        ProductTower(vocabulary),
+        head=FactorHead(vocabulary),
+        rating_weight=1 / vocabulary.rating_spread**2,
+        l2=recipe.l2,
+    )
 
 
 def multitask(vocabulary: Vocabulary, recipe: Recipe) -> MultitaskModel:

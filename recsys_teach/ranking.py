@@ -20,6 +20,7 @@ class RankingModel(tfrs.Model):
 
     Args:
         head: predicts stars from the two vectors; `DenseHead()` if none is given.
+        rating_weight: weight of the squared errors against the penalty.
         l2: penalty on half the squared length of the vectors of a batch, summed over it; keeps the model from
             learning the training rows by heart.
     """
@@ -30,10 +31,12 @@ class RankingModel(tfrs.Model):
         product_tower: ProductTower,
         *,
         head: DenseHead | FactorHead | None = None,
+        rating_weight: float = 1.0,
         l2: float = 0.0,
     ):
         super().__init__()
-        self.user_tower, self.product_tower, self.l2 = user_tower, product_tower, l2
+        self.user_tower, self.product_tower = user_tower, product_tower
+        self.rating_weight, self.l2 = rating_weight, l2
         self.head = head or DenseHead()
         self.task = tfrs.tasks.Ranking(
             loss=tf.keras.losses.MeanSquaredError(reduction=tf.keras.losses.Reduction.SUM),
@@ -54,7 +57,8 @@ class RankingModel(tfrs.Model):
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
         users, products = self(ids, training=training)
-        return self.task_loss(users, products, ids) + self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+        penalty = self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+        return self.rating_weight * self.task_loss(users, products, ids) + penalty
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
         """The predicted stars of each row, `[rows]`."""

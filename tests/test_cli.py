@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 import recsys_teach
 from recsys_teach import cli
 from recsys_teach.baselines import DampedBiases, Popularity
+from recsys_teach.data import load_reviews
 from recsys_teach.shop import generate_shop
+from recsys_teach.splits import split_at_random, split_by_time
 
 ROW = ["model", "hit@1", "hit@10", "hit@50", "ndcg@10", "mrr", "rmse", "fit_seconds"]
 
@@ -33,8 +35,8 @@ def fitted(monkeypatch):
     """A ladder of the two baselines in place of the one that loads TensorFlow; lists the calls it gets."""
     calls = []
 
-    def fit_ladder(train, *, seed=0):
-        calls.append((train, seed))
+    def fit_ladder(train, *, seed=0, split):
+        calls.append((train, seed, split))
         recommenders = {"popularity": Popularity(train), "damped biases": DampedBiases(train)}
         return recommenders, {"popularity": 0.5, "damped biases": 1.5}
 
@@ -118,7 +120,7 @@ def test_the_split_is_by_time_where_there_are_times(planted, file, options, spli
 
 def test_only_the_training_part_is_fitted(planted, fitted):
     compare(planted / "timed.csv", "--seed", 5)
-    [(train, seed)] = fitted
+    [(train, seed, _)] = fitted
     assert seed == 5
     assert list(zip(train["user_id"], train["product_id"]))[-2:] == [("dan", "wok"), ("dan", "tent")]
     assert len(train) == 8
@@ -127,9 +129,23 @@ def test_only_the_training_part_is_fitted(planted, fitted):
 def test_the_seed_shuffles_a_random_split(planted, fitted):
     for seed in (1, 1, 2):
         assert compare(planted / "untimed.csv", "--seed", seed)["seed"] == seed
-    first, again, other = (train for train, _ in fitted)
+    first, again, other = (train for train, *_ in fitted)
     pd.testing.assert_frame_equal(first, again)
     assert not first.equals(other)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [([], split_by_time), (["--split", "random", "--seed", 5], functools.partial(split_at_random, seed=5))],
+)
+def test_validation_rows_are_to_be_held_back_as_the_test_rows_were(planted, fitted, options, expected):
+    compare(planted / "timed.csv", *options)
+    [(train, _, split)] = fitted
+    for ours, theirs in (
+        (train, expected(load_reviews(planted / "timed.csv")).train),
+        *zip(split(train, test_share=0.25), expected(train, test_share=0.25)),
+    ):
+        pd.testing.assert_frame_equal(ours, theirs)
 
 
 @pytest.mark.usefixtures("fitted")

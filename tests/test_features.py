@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from recsys_teach.backend import tf
+from recsys_teach.baselines import DampedBiases
 from recsys_teach.features import batches, by_id, learn_vocabulary, split_words, strings
 from recsys_teach.towers import ProductTower, UserTower, training_rows
 
@@ -14,6 +15,7 @@ TRAIN = pd.DataFrame(
         "summary": ["Great tent!", "great, GREAT wok", "", "Tent isn't great"],
     }
 )
+TITLED = TRAIN.assign(title=TRAIN["product_id"].map({"p1": "Dome tent", "p5": "Tent, blue", "p9": "Wok"}))
 
 
 def test_vocabulary_counts_the_training_rows():
@@ -22,17 +24,77 @@ def test_vocabulary_counts_the_training_rows():
     assert vocabulary.user_counts.tolist() == [1, 3]
     assert vocabulary.products == ["p1", "p5", "p9"]
     assert vocabulary.product_counts.tolist() == [1, 1, 2]
-    assert vocabulary.mean_rating == 3.5
+
+
+def test_vocabulary_has_the_damped_biases_of_the_training_rows():
+    biases = learn_vocabulary(TRAIN).biases
+    assert biases.mean == 3.5
+    # p9: 5 and 3 are 1.5 above and 0.5 below the mean, and five average ratings come first; u1 rated only p9
+    assert biases.product_bias.to_dict() == pytest.approx({"p1": 0.5 / 6, "p5": -1.5 / 6, "p9": 1 / 7})
+    assert biases.user_bias["u1"] == pytest.approx((-0.5 - 1 / 7) / 6)
+    np.testing.assert_array_equal(biases.ratings(TRAIN), DampedBiases(TRAIN).ratings(TRAIN))
+
+
+def test_the_rating_spread_is_the_standard_deviation_of_the_ratings_there_are():
+    assert learn_vocabulary(TRAIN.assign(rating=[5.0, 3.0, 4.0, 4.0])).rating_spread == pytest.approx(0.5**0.5)
+    assert learn_vocabulary(TRAIN.assign(rating=[5.0, 1.0, np.nan, np.nan])).rating_spread == 2
+
+
+def test_the_rating_spread_of_equal_ratings_is_a_thousandth():
+    assert learn_vocabulary(TRAIN.assign(rating=4.0)).rating_spread == 0.001
+    assert learn_vocabulary(TRAIN[:1]).rating_spread == 0.001
+
+
+@pytest.mark.parametrize("max_words", [0, 10])
+def test_titles_stand_in_the_order_of_the_products(max_words):
+    vocabulary = learn_vocabulary(TITLED, max_words=max_words)
+    assert vocabulary.products == ["p1", "p5", "p9"]
+    assert vocabulary.titles == ["Dome tent", "Tent, blue", "Wok"]
+
+
+def test_the_title_of_a_product_is_its_first_one_that_is_not_empty():
+    titles = ["", "Wok", "", "Tent, blue"]  # of p9, p9, p1 and p5
+    again = TRAIN.assign(title=["Pan", "Pan", "", "Tent, red"])
+    vocabulary = learn_vocabulary(pd.concat([TRAIN.assign(title=titles), again]), max_words=10)
+    assert vocabulary.titles == ["", "Tent, blue", "Wok"]
+    assert set(vocabulary.title_words) == {"tent", "blue", "wok"}
+
+
+def test_without_titles_every_title_is_empty_and_has_no_words():
+    vocabulary = learn_vocabulary(TRAIN, max_words=10)
+    assert vocabulary.titles == ["", "", ""]
+    assert vocabulary.title_words == []
+
+
+def test_the_catalogue_is_the_products_and_their_titles():
+    catalogue = learn_vocabulary(TITLED).catalogue()
+    assert catalogue.keys() == {"product_id", "title"}
+    assert catalogue["product_id"].numpy().tolist() == [b"p1", b"p5", b"p9"]
+    assert catalogue["title"].numpy().tolist() == [b"Dome tent", b"Tent, blue", b"Wok"]
+    assert learn_vocabulary(TRAIN).catalogue()["title"].numpy().tolist() == [b"", b"", b""]
+
+
+def test_no_words_are_learnt_unless_asked_for():
+    vocabulary = learn_vocabulary(TITLED)
     assert vocabulary.words == []
+    assert vocabulary.title_words == []
 
 
 def test_words_come_most_frequent_first_and_no_more_than_asked_for():
     assert learn_vocabulary(TRAIN, max_words=2).words == ["great", "tent"]
 
 
-def test_words_need_summaries():
-    with pytest.raises(ValueError, match="'summary' column"):
-        learn_vocabulary(TRAIN.drop(columns="summary"), max_words=10)
+def test_title_words_count_once_a_product_however_often_it_was_bought():
+    often_a_wok = pd.concat([TITLED, TITLED[:2], TITLED[:2]])  # six purchases of a wok, two of tents
+    assert learn_vocabulary(often_a_wok, max_words=1).title_words == ["tent"]
+    assert set(learn_vocabulary(often_a_wok, max_words=10).title_words) == {"tent", "dome", "blue", "wok"}
+
+
+def test_words_of_summaries_and_of_titles_are_kept_apart():
+    vocabulary = learn_vocabulary(TITLED, max_words=10)
+    assert set(vocabulary.words) == {"great", "tent", "wok", "isnt"}
+    assert learn_vocabulary(TITLED.drop(columns="summary"), max_words=10).words == []
+    assert learn_vocabulary(TITLED.drop(columns="summary"), max_words=10).title_words == vocabulary.title_words
 
 
 def test_words_are_split_as_keras_splits_them():
@@ -50,9 +112,22 @@ def test_ids_of_training_rows_and_strangers():
     assert rows["user_id"].numpy().tolist() == [2, 1, 2, 2]
     assert rows["product_id"].numpy().tolist() == [3, 3, 1, 2]
     assert rows["rating"].numpy().tolist() == [5.0, 3.0, 4.0, 2.0]
-    strangers = strings(pd.DataFrame({"user_id": ["u1", "who?"], "product_id": ["?", "p9"]}))
+    strangers = strings(pd.DataFrame({"user_id": ["u1", "who?"], "product_id": ["?", "p9"]}), ["user_id", "product_id"])
     assert users.preprocess(strangers)["user_id"].numpy().tolist() == [1, 0]
     assert products.preprocess(strangers)["product_id"].numpy().tolist() == [0, 3]
+
+
+def test_strings_are_the_columns_asked_for_and_no_others():
+    features = strings(TRAIN, ["summary", "user_id"])
+    assert list(features) == ["summary", "user_id"]
+    assert features["user_id"].numpy().tolist() == [b"u2", b"u1", b"u2", b"u2"]
+
+
+def test_strings_name_the_column_that_is_missing_and_those_that_are_there():
+    sentence = r"reads 'title'.*\(columns: user_id, product_id, rating, summary\)\.$"
+    with pytest.raises(ValueError, match=sentence) as refusal:
+        strings(TRAIN, ["product_id", "title"])
+    assert "\n" not in str(refusal.value)
 
 
 def test_counts_by_id_begin_with_the_unknown():
@@ -68,12 +143,24 @@ def epoch(dataset):
     return [batch["user_id"].numpy().tolist() for batch in dataset]
 
 
-def test_an_epoch_holds_every_row_once_and_keeps_its_columns_together(rows):
-    batched = list(batches(rows, batch_size=4, seed=1))
-    assert [len(batch["rating"]) for batch in batched] == [4, 4, 2]
-    assert sorted(user for batch in batched for user in batch["user_id"].numpy()) == list(range(10))
-    for batch in batched:
-        assert batch["rating"].numpy().tolist() == batch["user_id"].numpy().tolist()
+@pytest.mark.parametrize("seed", [None, 1])
+def test_every_epoch_holds_every_row_once_and_keeps_its_columns_together(rows, seed):
+    dataset = batches(rows, batch_size=4, seed=seed)
+    for _ in range(3):
+        batched = list(dataset)
+        assert [len(batch["rating"]) for batch in batched] == [4, 4, 2]
+        assert sorted(user for batch in batched for user in batch["user_id"].numpy()) == list(range(10))
+        for batch in batched:
+            assert batch["rating"].numpy().tolist() == batch["user_id"].numpy().tolist()
+
+
+def test_without_a_seed_the_order_is_kept_in_every_epoch(rows):
+    dataset = batches(rows, batch_size=4)
+    assert epoch(dataset) == epoch(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_seed_0_is_a_seed(rows):
+    assert epoch(batches(rows, batch_size=4, seed=0)) != epoch(batches(rows, batch_size=4))
 
 
 def test_every_epoch_mixes_the_batches_anew(rows):

@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from recsys_teach.backend import tf
+from recsys_teach.baselines import DampedBiases
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.heads import DenseHead, FactorHead
+from recsys_teach.towers import ProductTower, UserTower, read
 
 TRAIN = pd.DataFrame(
     {"user_id": ["a", "a", "b"], "product_id": ["x", "y", "y"], "rating": [5.0, 3.0, 4.0]}
@@ -13,33 +18,74 @@ USERS, PRODUCTS = tf.constant([[1.0, 2.0], [0.0, 1.0]]), tf.constant([[3.0, 1.0]
 IDS = {"user_id": tf.constant([1, 2]), "product_id": tf.constant([1, 2])}
 
 
-def head_with_biases(**settings):
-    head = FactorHead(VOCABULARY, **settings)
+def head_with_biases(*, damping=5.0, **settings):
+    """A head of ratings with a spread of 2 stars."""
+    biases = DampedBiases(TRAIN, damping=damping)
+    head = FactorHead(replace(VOCABULARY, biases=biases, rating_spread=2.0), **settings)
     head(USERS, PRODUCTS, IDS)
     head.user_bias.set_weights([np.array([[0.5], [1.0], [-1.0]])])  # unknown, a, b
     head.product_bias.set_weights([np.array([[0.0], [0.2], [0.4]])])  # unknown, x, y
     return head
 
 
-def test_before_training_a_factor_head_without_vectors_says_the_mean():
+def test_before_training_a_factor_head_without_vectors_says_the_damped_biases():
+    # With five average ratings each: x is (5 - 4) / 6 above the mean, y (-1 + 0) / 7. What they leave over
+    # is 5/6 and -6/7 for a's two ratings, in all -1/42, so a is -1/42 / 7; and 1/7 for b's only one, so b is 1/7 / 6.
     predicted = FactorHead(VOCABULARY)(tf.zeros((2, 2)), PRODUCTS, IDS)
-    np.testing.assert_array_equal(predicted, [[4.0], [4.0]])
+    np.testing.assert_allclose(predicted, [[4 + 1 / 6 - 1 / 294], [4 - 1 / 7 + 1 / 42]], rtol=1e-6)
 
 
-def test_stars_are_mean_plus_biases_plus_scaled_dot_product():
-    # 4 + 1 + 0.2 + 0.5 * (3 + 2) and 4 - 1 + 0.4 + 0.5 * (-2)
-    np.testing.assert_allclose(head_with_biases(scale=0.5)(USERS, PRODUCTS, IDS), [[7.7], [2.4]], rtol=1e-6)
+def test_before_training_a_factor_head_says_what_damped_biases_say_to_strangers_too():
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame(
+        {
+            "user_id": [f"u{n}" for n in rng.integers(12, size=80)],
+            "product_id": [f"p{n}" for n in rng.integers(9, size=80)],
+            "rating": rng.integers(1, 6, 80).astype(float),
+        }
+    )
+    train.loc[rng.random(80) < 0.3, "rating"] = np.nan
+    train.loc[train["product_id"] == "p3", "rating"] = np.nan  # bought, and never rated
+    pairs = pd.MultiIndex.from_product([[f"u{n}" for n in range(14)], [f"p{n}" for n in range(11)]])
+    everything = pairs.to_frame(index=False, name=["user_id", "product_id"])
+    vocabulary = learn_vocabulary(train)
+    ids = read(everything, UserTower(vocabulary), ProductTower(vocabulary))
+    predicted = FactorHead(vocabulary)(tf.zeros((len(pairs), 2)), tf.zeros((len(pairs), 2)), ids)
+    np.testing.assert_allclose(predicted[:, 0], DampedBiases(train).ratings(everything), rtol=1e-6)
 
 
-def test_penalty_spreads_damping_over_the_rows_of_each_bias():
-    # user a: 1² / 2 rows, b: 1² / 1; product x: 0.2² / 1, y: 0.4² / 2
-    expected = 5 * (0.5 + 1 + 0.04 + 0.08)
-    np.testing.assert_allclose(head_with_biases(damping=5.0).penalty(IDS), expected, rtol=1e-6)
+def test_stars_are_mean_plus_spread_times_biases_plus_scaled_dot_product():
+    # 4 + 2 * (1 + 0.2 + 0.5 * (3 + 2)) and 4 + 2 * (-1 + 0.4 + 0.5 * (-2))
+    np.testing.assert_allclose(head_with_biases(scale=0.5)(USERS, PRODUCTS, IDS), [[11.4], [0.8]], rtol=1e-6)
 
 
-def test_over_an_epoch_each_bias_costs_damping_times_its_square():
+def test_taste_is_left_out_where_neither_an_id_nor_a_word_is_known():
+    ids = {"user_id": tf.constant([0, 0, 1, 0]), "product_id": tf.constant([1, 1, 0, 0])}
+    words = {"summary": tf.constant([[0, 0], [3, 0], [0, 0], [5, 2]]), "title": tf.constant([[0], [0], [0], [4]])}
+    head, users, products = head_with_biases(scale=0.5), tf.ones((4, 2)), tf.ones((4, 2))
+    # biases, twice for the spread of 2: x 0.2, the unknown user 0.5, a 1; taste, if any: 2 * 0.5 * 2
+    bare, worded = head(users, products, ids), head(users, products, ids | words)
+    np.testing.assert_allclose(bare[:, 0], [4 + 1.4, 4 + 1.4, 4 + 2, 4 + 1], rtol=1e-6)
+    np.testing.assert_allclose(worded[:, 0], [4 + 1.4, 4 + 1.4 + 2, 4 + 2, 4 + 1 + 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("damping", [0.0, 3.0, 5.0])
+def test_penalty_spreads_the_damping_of_the_biases_over_their_rows(damping):
+    # in stars, user a: 2² / 2 rows, b: 2² / 1; product x: 0.4² / 1, y: 0.8² / 2
+    expected = damping * (2 + 4 + 0.16 + 0.32)
+    np.testing.assert_allclose(head_with_biases(damping=damping).penalty(IDS), expected, rtol=1e-6)
+
+
+def test_over_an_epoch_each_bias_costs_damping_times_the_square_of_its_stars():
     epoch = {"user_id": tf.constant([1, 1, 2]), "product_id": tf.constant([1, 2, 2])}
-    np.testing.assert_allclose(head_with_biases(damping=5.0).penalty(epoch), 5 * (1 + 1 + 0.2**2 + 0.4**2), rtol=1e-6)
+    expected = 3 * (2**2 + 2**2 + 0.4**2 + 0.8**2)
+    np.testing.assert_allclose(head_with_biases(damping=3.0).penalty(epoch), expected, rtol=1e-6)
+
+
+def test_ratings_20_times_as_high_make_stars_20_times_as_high_and_the_penalty_as_its_squared_errors():
+    low, high = (FactorHead(learn_vocabulary(TRAIN.assign(rating=TRAIN["rating"] * times))) for times in (1, 20))
+    np.testing.assert_allclose(high(USERS, PRODUCTS, IDS), 20 * low(USERS, PRODUCTS, IDS), rtol=1e-6)
+    np.testing.assert_allclose(high.penalty(IDS), 400 * low.penalty(IDS), rtol=1e-5)
 
 
 def test_a_dense_head_starts_near_the_stars_it_is_told():

@@ -63,6 +63,31 @@ def test_figures_have_words_under_them(path):
                 assert kinds[place + 1 : place + 2] == ["stream"]
 
 
+NUMBER = r"(?<![\w.])\d[\d,_]*(?:\.\d+)?"
+NO_CLAIM = r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|\b0[1-9]\b|\b20\d\d\b"  # formulas, code, links, notebooks, years
+
+
+def numbers(text):
+    return {number.replace(",", "").replace("_", "").removesuffix(".") for number in tool.re.findall(NUMBER, text)}
+
+
+@COURSE
+def test_every_number_in_the_prose_stands_in_code_or_in_a_checked_output(path):
+    cells = read(path).cells
+    proof, prose = "", ""
+    for cell in cells[1:]:
+        if cell.cell_type == "code":
+            proof += cell.source + "\n"
+            if "nbval-check-output" in cell.metadata.get("tags", []):
+                proof += "\n".join(str(o.get("text") or o["data"]["text/plain"]) for o in cell.outputs)
+        elif "## Exercises" in cell.source:
+            prose += cell.source.split("## Exercises")[0]
+        else:
+            prose += cell.source + "\n"
+    claimed = numbers(tool.re.sub(NO_CLAIM, " ", prose, flags=tool.re.DOTALL))
+    assert claimed - numbers(proof) == set()
+
+
 def dirty():
     cell = new_code_cell("1", execution_count=7, metadata={"tags": ["scoreboard"], "collapsed": True})
     cell.outputs = [

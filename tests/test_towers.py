@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from recsys_teach.features import learn_vocabulary, strings
-from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.towers import ProductTower, UserTower, read, training_rows
 
 TRAIN = pd.DataFrame(
     {
@@ -11,58 +11,137 @@ TRAIN = pd.DataFrame(
         "product_id": ["p1", "p2"],
         "rating": [5.0, 3.0],
         "summary": ["great tent", "poor wok"],
+        "title": ["Dome tent, blue", "Wok, iron"],
     }
 )
 VOCABULARY = learn_vocabulary(TRAIN, max_words=10)
 
 
-@pytest.mark.parametrize("tower", [UserTower(VOCABULARY, dim=3), ProductTower(VOCABULARY, dim=3)])
-def test_strings_give_the_vectors_of_their_ids(tower):
-    features = strings(TRAIN)
-    ids = tower.preprocess(features)
-    (column,) = ids
-    table = tower.user_embedding if column == "user_id" else tower.product_embedding
+def call(tower, **columns):
+    """The tower's vectors of these rows, as a numpy array."""
+    return tower(strings(pd.DataFrame(columns), tower.columns)).numpy()
+
+
+def id_vectors(tower):
+    return tower.embedding.embeddings.numpy()
+
+
+def word_vectors(tower, words):
+    """The vectors of the words, by word; that of unknown words is None's."""
+    table = tower.words.embedding.embeddings.numpy()
+    return {None: table[1]} | dict(zip(words, table[2:]))
+
+
+@pytest.mark.parametrize("kind", [UserTower, ProductTower])
+def test_strings_give_the_vectors_of_their_ids(kind):
+    tower = kind(VOCABULARY, dim=3)
+    features = strings(TRAIN, tower.columns)
     vectors = tower(features).numpy()
     assert vectors.shape == (2, 3)
-    np.testing.assert_array_equal(vectors, table.embeddings.numpy()[[1, 2]])
-    np.testing.assert_array_equal(vectors, tower.embed(ids).numpy())
+    np.testing.assert_array_equal(vectors, id_vectors(tower)[[1, 2]])
+    np.testing.assert_array_equal(vectors, tower.embed(tower.preprocess(features)).numpy())
 
 
 def test_all_strangers_share_one_vector():
-    tower = UserTower(VOCABULARY, dim=3)
-    vectors = tower(strings(pd.DataFrame({"user_id": ["x", "y", "u1"]}))).numpy()
+    vectors = call(UserTower(VOCABULARY, dim=3), user_id=["x", "y", "u1"])
     np.testing.assert_array_equal(vectors[0], vectors[1])
     assert not np.array_equal(vectors[0], vectors[2])
 
 
-def test_summary_is_the_mean_of_its_words_whatever_the_padding():
-    tower = UserTower(VOCABULARY, dim=3, summary=True)
-    texts = pd.DataFrame({"user_id": ["u1"] * 3, "summary": ["great wok", "great", "great wok tent poor never"]})
-    words = tower(strings(texts)).numpy()[:, 3:]
-    table = {w: tower.word_embedding.embeddings.numpy()[i + 2] for i, w in enumerate(VOCABULARY.words)}
-    unknown = tower.word_embedding.embeddings.numpy()[1]
-    np.testing.assert_allclose(words[0], (table["great"] + table["wok"]) / 2, rtol=1e-5)
-    np.testing.assert_allclose(words[1], table["great"], rtol=1e-5)
-    everything = (table["great"] + table["wok"] + table["tent"] + table["poor"] + unknown) / 5
-    np.testing.assert_allclose(words[2], everything, rtol=1e-5)
+def test_a_tower_says_which_columns_it_reads():
+    assert UserTower(VOCABULARY).columns == ("user_id",)
+    assert UserTower(VOCABULARY, summary=True).columns == ("user_id", "summary")
+    assert ProductTower(VOCABULARY).columns == ("product_id",)
+    assert ProductTower(VOCABULARY, title=True).columns == ("product_id", "title")
 
 
-def test_an_empty_summary_is_zeros_not_nan():
+def test_the_mean_of_a_summarys_words_is_added_whatever_the_padding():
     tower = UserTower(VOCABULARY, dim=3, summary=True)
-    for texts in (["", "great tent"], ["", "?!"]):
-        vectors = tower(strings(pd.DataFrame({"user_id": ["u1", "u2"], "summary": texts}))).numpy()
-        np.testing.assert_array_equal(vectors[0, 3:], np.zeros(3))
+    texts = ["great wok", "Great!", "great wok tent poor never"]
+    added = call(tower, user_id=["u1", "u2", "?"], summary=texts) - id_vectors(tower)[[1, 2, 0]]
+    word = word_vectors(tower, VOCABULARY.words)
+    np.testing.assert_allclose(added[0], (word["great"] + word["wok"]) / 2, atol=1e-7)
+    np.testing.assert_allclose(added[1], word["great"], atol=1e-7)
+    everything = (word["great"] + word["wok"] + word["tent"] + word["poor"] + word[None]) / 5
+    np.testing.assert_allclose(added[2], everything, atol=1e-7)
+
+
+@pytest.mark.parametrize("texts", [["", "great tent"], ["", "?!"]])
+def test_an_empty_summary_adds_nothing(texts):
+    tower = UserTower(VOCABULARY, dim=3, summary=True)
+    vectors = call(tower, user_id=["u1", "u2"], summary=texts)
+    np.testing.assert_array_equal(vectors[0], id_vectors(tower)[1])
+    assert np.isfinite(vectors).all()
+
+
+def test_an_unknown_product_is_known_by_the_words_of_its_title():
+    tower = ProductTower(VOCABULARY, dim=3, title=True)
+    vectors = call(tower, product_id=["new", "new", "p2"], title=["Iron dome", "", "iron dome"])
+    word = word_vectors(tower, VOCABULARY.title_words)
+    words = (word["iron"] + word["dome"]) / 2
+    unknown, _, p2 = id_vectors(tower)
+    np.testing.assert_allclose(vectors, [unknown + words, unknown, p2 + words], atol=1e-7)
+
+
+def test_the_catalogue_is_what_a_product_tower_reads():
+    tower = ProductTower(VOCABULARY, dim=3, title=True)
+    np.testing.assert_array_equal(
+        tower(VOCABULARY.catalogue()).numpy(), call(tower, product_id=VOCABULARY.products, title=VOCABULARY.titles)
+    )
 
 
 def test_the_last_dense_layer_is_linear_and_sets_the_length():
     tower = UserTower(VOCABULARY, dim=4, layer_sizes=[8, 3])
-    vectors = tower(strings(TRAIN)).numpy()
+    vectors = call(tower, user_id=["u1", "u2"])
     first, last = tower.dense
-    hidden = np.maximum(tower.user_embedding.embeddings.numpy()[[1, 2]] @ first.kernel.numpy(), 0)
+    hidden = np.maximum(id_vectors(tower)[[1, 2]] @ first.kernel.numpy(), 0)
     np.testing.assert_allclose(vectors, hidden @ last.kernel.numpy(), rtol=1e-4, atol=1e-7)
     assert vectors.shape == (2, 3)
 
 
-def test_a_tower_with_text_needs_words():
-    with pytest.raises(ValueError, match="max_words"):
-        UserTower(learn_vocabulary(TRAIN), summary=True)
+def test_dense_layers_read_id_and_text_side_by_side():
+    tower = UserTower(VOCABULARY, dim=2, summary=True, layer_sizes=[3])
+    row = {"user_id": ["u2"], "summary": ["great"]}
+    call(tower, **row)
+    (layer,) = tower.dense
+    layer.set_weights([np.array([[1.0, 0, 0], [0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]]), np.array([0, 0, 7.0])])
+    word = word_vectors(tower, VOCABULARY.words)["great"]
+    np.testing.assert_allclose(call(tower, **row), [[id_vectors(tower)[2, 0], word[0], word[1] + 7]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("lacking", ["words asked for", "the column"])
+def test_a_tower_with_text_needs_words(lacking):
+    if lacking == "the column":
+        vocabulary = learn_vocabulary(TRAIN.drop(columns=["summary", "title"]), max_words=10)
+    else:
+        vocabulary = learn_vocabulary(TRAIN)
+    with pytest.raises(ValueError, match=r"summary=True needs words.*max_words"):
+        UserTower(vocabulary, summary=True)
+    with pytest.raises(ValueError, match=r"title=True needs words.*max_words"):
+        ProductTower(vocabulary, title=True)
+
+
+def test_what_towers_read_is_the_ids_of_their_columns_alone():
+    reviews = pd.DataFrame({"user_id": ["u2", "?"], "product_id": ["p9", "p1"], "title": ["wok", "a big wok"]})
+    ids = read(reviews, UserTower(VOCABULARY), ProductTower(VOCABULARY, title=True))
+    wok = VOCABULARY.title_words.index("wok") + 2
+    assert {column: rows.numpy().tolist() for column, rows in ids.items()} == {
+        "user_id": [2, 0],
+        "product_id": [0, 1],
+        "title": [[wok, 0, 0], [1, 1, wok]],
+    }
+
+
+def test_training_rows_are_what_the_towers_read_and_the_ratings():
+    towers = UserTower(VOCABULARY, summary=True), ProductTower(VOCABULARY)
+    rows, ids = training_rows(TRAIN, *towers), read(TRAIN, *towers)
+    assert rows.keys() == {*ids, "rating"} == {"user_id", "summary", "product_id", "rating"}
+    assert rows["rating"].numpy().tolist() == [5.0, 3.0]
+    assert all((rows[column].numpy() == ids[column].numpy()).all() for column in ids)
+
+
+def test_a_column_that_a_tower_reads_and_the_reviews_lack_is_named():
+    towers = UserTower(VOCABULARY, summary=True), ProductTower(VOCABULARY)
+    with pytest.raises(ValueError, match="'summary'"):
+        read(TRAIN.drop(columns="summary"), *towers)
+    assert set(read(TRAIN.drop(columns="title"), *towers)) == {"user_id", "summary", "product_id"}

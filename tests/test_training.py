@@ -1,0 +1,200 @@
+"""Training any of the models: what it reports, what validation rows see, and when it stops."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import log_softmax
+
+from recsys_teach.backend import tf
+from recsys_teach.features import learn_vocabulary
+from recsys_teach.heads import DenseHead, FactorHead
+from recsys_teach.multitask import MultitaskModel
+from recsys_teach.ranking import RankingModel
+from recsys_teach.retrieval import RetrievalModel
+from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.training import PATIENCE, Progress, train_model
+
+
+def planted(rows, *, users, seed):
+    """Users of even numbers like products of even numbers, the others the others."""
+    rng = np.random.default_rng(seed)
+    user, product = rng.integers(users, size=rows), rng.integers(8, size=rows)
+    return pd.DataFrame(
+        {
+            "user_id": [f"u{n}" for n in user],
+            "product_id": [f"p{n}" for n in product],
+            "rating": np.where(user % 2 == product % 2, 5.0, 2.0),
+        }
+    )
+
+
+TRAIN = planted(90, users=10, seed=0)
+VALIDATION = planted(22, users=13, seed=1)  # u10, u11 and u12 are new
+VOCABULARY = learn_vocabulary(TRAIN)
+COLUMNS = ["rating_loss", "retrieval_loss", "val_rating_loss", "val_retrieval_loss", "validation"]
+
+
+def build(kind, **settings):
+    """A small model, always of the same first weights."""
+    tf.keras.utils.set_random_seed(3)
+    return kind(UserTower(VOCABULARY, dim=4), ProductTower(VOCABULARY, dim=4), **settings)
+
+
+def weights(model):
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+def test_training_reports_every_epoch():
+    seen = []
+    model = build(MultitaskModel, rating_weight=1.0, retrieval_weight=1.0)
+    losses = train_model(model, TRAIN, epochs=3, after_epoch=seen.append)
+    assert seen == [1, 2, 3]
+    assert losses.index.tolist() == [1, 2, 3]
+    assert losses.index.name == "epoch"
+    assert list(losses) == COLUMNS[:2]
+    assert losses.notna().all(axis=None)
+
+
+def test_the_same_seeds_give_the_same_model():
+    def trained(seed):
+        model = build(RetrievalModel, unknown_user_dropout=0.2)
+        train_model(model, TRAIN, epochs=2, batch_size=32, seed=seed)
+        return model.scores(TRAIN)
+
+    first, again, other = trained(5), trained(5), trained(6)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "columns"),
+    [
+        (RankingModel, {}, ["rating_loss", "val_rating_loss", "validation"]),
+        (RetrievalModel, {}, ["retrieval_loss", "val_retrieval_loss", "validation"]),
+        (MultitaskModel, {"rating_weight": 0.3, "retrieval_weight": 0.7}, COLUMNS),
+    ],
+)
+def test_validation_is_the_sum_of_its_losses_by_the_models_weights(kind, settings, columns):
+    losses = train_model(build(kind, **settings), TRAIN, epochs=2, batch_size=32, validation=VALIDATION)
+    assert list(losses) == columns
+    parts = [
+        losses[f"val_{task}_loss"] * settings.get(f"{task}_weight", 1.0)
+        for task in ("rating", "retrieval")
+        if f"val_{task}_loss" in columns
+    ]
+    np.testing.assert_allclose(losses["validation"], sum(parts), rtol=1e-6)
+
+
+def test_the_rating_loss_of_validation_is_the_summed_squared_error_a_batch():
+    some_rated = VALIDATION.assign(rating=VALIDATION["rating"].where(VALIDATION.index % 4 != 0))
+    model = build(RankingModel, head=FactorHead(VOCABULARY), l2=0.1)
+    losses = train_model(model, TRAIN, epochs=2, batch_size=8, validation=some_rated)
+    errors = (model.ratings(some_rated) - some_rated["rating"]) ** 2  # by the last epoch's weights
+    by_batch = errors.groupby(np.arange(22) // 8).sum()  # 8, 8 and 6 rows
+    np.testing.assert_allclose(losses["val_rating_loss"].iloc[-1], by_batch.mean(), rtol=1e-4)
+
+
+def test_the_retrieval_loss_of_validation_is_the_softmax_of_its_batches_and_forgets_nobody():
+    model = build(RetrievalModel, unknown_user_dropout=0.5, product_bias=True)
+    losses = train_model(model, TRAIN, epochs=2, batch_size=8, learning_rate=1.0, validation=VALIDATION)
+    scores, bought = model.scores(VALIDATION), pd.Index(model.products).get_indexer(VALIDATION["product_id"])
+    blocks = [slice(0, 8), slice(8, 16), slice(16, 22)]
+    by_batch = [-np.diag(log_softmax(scores[block][:, bought[block]], axis=1)).sum() for block in blocks]
+    np.testing.assert_allclose(losses["val_retrieval_loss"].iloc[-1], np.mean(by_batch), rtol=1e-4)
+
+
+def test_validation_rows_teach_nothing():
+    alone = build(RetrievalModel, unknown_user_dropout=0.3, log_q=True)
+    without = train_model(alone, TRAIN, epochs=2, batch_size=32)
+    watched = build(RetrievalModel, unknown_user_dropout=0.3, log_q=True)
+    losses = train_model(watched, TRAIN, epochs=2, batch_size=32, validation=VALIDATION)
+    np.testing.assert_array_equal(losses["retrieval_loss"], without["retrieval_loss"])
+    for ours, theirs in zip(weights(watched), weights(alone)):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_validation_rows_of_unknown_products_are_left_out():
+    strangers = VALIDATION[:7].assign(product_id="new")
+    mixed = pd.concat([strangers[:3], VALIDATION[:9], strangers[3:], VALIDATION[9:]])
+    settings = {"rating_weight": 1.0, "retrieval_weight": 1.0, "log_q": True}
+    plain = train_model(build(MultitaskModel, **settings), TRAIN, epochs=2, batch_size=8, validation=VALIDATION)
+    losses = train_model(build(MultitaskModel, **settings), TRAIN, epochs=2, batch_size=8, validation=mixed)
+    pd.testing.assert_frame_equal(losses, plain)
+
+
+def test_validation_needs_a_product_that_is_known():
+    with pytest.raises(ValueError, match="no validation row has a product that the model knows"):
+        train_model(build(RankingModel), TRAIN, epochs=1, validation=VALIDATION.assign(product_id="new"))
+
+
+def climb(*, goal=None, epochs=12):
+    """Losses of a model that says about 1 star at first and learns to say 5; `goal` is what validation rows say."""
+    model = build(RankingModel, head=DenseHead(start=1.0))
+    validation = None if goal is None else VALIDATION.assign(rating=goal)
+    fives = TRAIN.assign(rating=5.0)
+    return train_model(model, fives, epochs=epochs, batch_size=16, learning_rate=0.02, validation=validation)
+
+
+def test_training_stops_two_epochs_after_the_best_one():
+    losses = climb(goal=3.0)
+    best = losses["validation"].idxmin()
+    assert best > 1
+    assert len(losses) == best + PATIENCE < 12
+
+
+def test_training_that_only_gets_worse_stops_after_the_third_epoch():
+    losses = climb(goal=-2.0)
+    assert losses["validation"].is_monotonic_increasing
+    assert losses.index.tolist() == [1, 2, 3]
+
+
+def test_training_that_gets_better_all_the_time_goes_on_to_the_last_epoch():
+    losses = climb(goal=5.0, epochs=5)
+    assert losses["validation"].is_monotonic_decreasing
+    assert len(losses) == 5
+
+
+def test_without_validation_training_goes_on_to_the_last_epoch():
+    losses = climb(epochs=5)
+    assert len(losses) == 5
+    assert list(losses) == ["rating_loss"]
+
+
+@pytest.mark.parametrize(
+    ("validation", "stops"),
+    [
+        ([3.0, 2.0, 2.5, 2.1, 1.0], 4),
+        ([3.0, 2.0, 2.5, 1.9, 2.0, 2.0, 2.0], 6),
+        ([3.0, 2.0, 2.0, 2.0, 2.0], 4),  # to be as good again is not to be better
+        ([2.0, 1.9995, 1.9985, 1.0], 3),  # nor is to be better by less than a thousandth
+        ([2.0, 1.999, 1.997, 1.996, 1.9955], 5),  # a thousandth of the best, not of the last
+        ([1.0, 2.0, 3.0], 3),
+        ([float("inf"), 3.0, 2.0, 2.5], None),
+        ([5.0, 4.0, 3.0, 2.0, 1.0], None),
+        ([2.0, 3.0], None),
+    ],
+)
+def test_two_epochs_without_progress_are_the_end(validation, stops):
+    progress = Progress(len(validation))
+    progress.set_model(SimpleNamespace(stop_training=False))
+    stopped = None
+    for epoch, loss in enumerate(validation):
+        progress.on_epoch_end(epoch, {"rating_loss": 1.0, "val_rating_loss": loss, "loss": 9.0})
+        if progress.model.stop_training and stopped is None:
+            stopped = epoch + 1
+    progress.on_train_end()
+    assert stopped == stops
+    assert progress.losses["validation"].tolist() == validation
+
+
+def test_purchases_that_nobody_rated_leave_no_nan_in_the_weights():
+    rarely_rated = TRAIN.assign(rating=TRAIN["rating"].where(TRAIN.index < 6))  # most batches have no rating at all
+    vocabulary = learn_vocabulary(rarely_rated)
+    model = build(RankingModel, head=FactorHead(vocabulary), l2=0.1)
+    before = model.ratings(TRAIN)
+    losses = train_model(model, rarely_rated, epochs=2, batch_size=4)
+    assert np.isfinite(losses).all(axis=None)
+    assert all(np.isfinite(values).all() for values in weights(model))
+    assert (model.ratings(TRAIN) != before).any()
