@@ -42,7 +42,7 @@ class FactorHead(tf.keras.layers.Layer):
     (Koren et al. 2009, "Matrix factorization techniques for recommender systems".) `spread` is the standard deviation
     of the ratings, so that it makes no difference whether they go up to 5 or to 100. The biases are damped as in
     `baselines.DampedBiases`: each costs damping · (spread · b)², divided among the rows of its user or product. Of a
-    user or product that is unknown and has no words either, there is no taste to speak of: u · p is left out.
+    user or product that is unknown and has no known words either, there is no taste to speak of: u · p is left out.
 
     Args:
         scale: what a unit of the dot product is worth. It is fixed, for a learned one would grow until the penalty on
@@ -77,7 +77,7 @@ class FactorHead(tf.keras.layers.Layer):
 def _known(ids: Ids, column: str, text: str) -> tf.Tensor:
     """Is there anything to tell these users (or products) by, an id or a word? `[batch]`."""
     known = ids[column] > 0
-    return known | tf.reduce_any(ids[text] > 0, axis=1) if text in ids else known
+    return known | tf.reduce_any(ids[text] > 1, axis=1) if text in ids else known  # 0 pads, 1 is unknown
 
 
 def _table(values: tf.Tensor) -> tf.keras.layers.Embedding:

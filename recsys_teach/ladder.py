@@ -13,7 +13,7 @@ import pandas as pd
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases, Popularity
 from recsys_teach.features import Vocabulary, learn_vocabulary
-from recsys_teach.heads import FactorHead
+from recsys_teach.heads import DenseHead, FactorHead
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import RankingModel
 from recsys_teach.recipes import Recipe, recipe_for
@@ -24,7 +24,6 @@ from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 
 RATING_WEIGHT, RETRIEVAL_WEIGHT = 0.4, 1.0  # by variance of the ratings; flat between 0.2 and 1 of rating to 1
-TEXTBOOK_EPOCHS = 3  # as most tutorials have it; it gets worse from then on
 VALIDATION_SHARE = 0.1
 PLAIN_EPOCHS = 5  # where nothing can be validated: about what generated shops ask for
 
@@ -38,6 +37,11 @@ def corrections(recipe: Recipe) -> dict[str, Any]:
         "l2": recipe.l2,
         "unknown_user_dropout": recipe.unknown_user_dropout,
     }
+
+
+def textbook_retrieval(vocabulary: Vocabulary, recipe: Recipe) -> RetrievalModel:
+    """Two towers and the in-batch softmax as most tutorials have them."""
+    return RetrievalModel(UserTower(vocabulary), ProductTower(vocabulary))
 
 
 def corrected_retrieval(vocabulary: Vocabulary, recipe: Recipe) -> RetrievalModel:
@@ -56,19 +60,22 @@ def ranking(vocabulary: Vocabulary, recipe: Recipe) -> RankingModel:
     )
 
 
-def multitask(vocabulary: Vocabulary, recipe: Recipe) -> MultitaskModel:
-    """Both tasks on one pair of towers."""
+def multitask(
+    vocabulary: Vocabulary, recipe: Recipe, *, head: DenseHead | None = None, summary: bool = False
+) -> MultitaskModel:
+    """Both tasks on one pair of towers; `summary` and another head are for text that is known at query time."""
     return MultitaskModel(
-        UserTower(vocabulary),
+        UserTower(vocabulary, summary=summary),
         ProductTower(vocabulary),
         rating_weight=RATING_WEIGHT / vocabulary.rating_spread**2,
         retrieval_weight=RETRIEVAL_WEIGHT,
-        head=FactorHead(vocabulary),
+        head=head or FactorHead(vocabulary),
         **corrections(recipe),
     )
 
 
 MODELS: dict[str, Callable[[Vocabulary, Recipe], Any]] = {
+    "textbook retrieval": textbook_retrieval,
     "retrieval": corrected_retrieval,
     "ranking": ranking,
     "multitask": multitask,
@@ -92,7 +99,6 @@ def fit_ladder(
     fits: dict[str, Callable] = {
         "popularity": lambda: Popularity(train),
         "damped biases": lambda: DampedBiases(train),
-        "textbook retrieval": lambda: fit_textbook(train, recipe.batch_size, seed=seed),
     }
     fits |= {
         name: lambda build=build: fit_model(build, train, parts, recipe, seed=seed) for name, build in MODELS.items()
@@ -102,15 +108,6 @@ def fit_ladder(
         recommenders[name] = fit()
         seconds[name] = time.perf_counter() - start
     return recommenders, seconds
-
-
-def fit_textbook(train: pd.DataFrame, batch_size: int, *, seed: int) -> RetrievalModel:
-    """Two towers and the in-batch softmax as most tutorials have them."""
-    tf.keras.utils.set_random_seed(seed)
-    vocabulary = learn_vocabulary(train)
-    model = RetrievalModel(UserTower(vocabulary), ProductTower(vocabulary))
-    train_model(model, train, epochs=TEXTBOOK_EPOCHS, batch_size=batch_size, seed=seed)
-    return model
 
 
 def fit_model(

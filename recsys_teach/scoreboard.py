@@ -12,9 +12,10 @@ import pandas as pd
 from scipy.stats import ttest_rel
 
 from recsys_teach import metrics
-from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.schema import CATEGORY, PRODUCT, RATING, TITLE, USER
 from recsys_teach.splits import new_products, new_users
 
+ANSWERS = [PRODUCT, RATING, TITLE, CATEGORY]  # what recommenders of products don't get to see of a test row
 CELLS = 8_000_000  # scores held at once: 64 MB as float64
 
 
@@ -31,10 +32,10 @@ def scoreboard(
 
     With `exclude_seen`, what a user bought in `train` isn't recommended again, as in a shop, and buying it again is a
     miss for everybody (`attrs["seen_share"]` says how many test rows that is); without it every product is a
-    candidate, as in TFRS's `FactorizedTopK`. Recommenders don't see the answers: `scores` gets rows without product
-    and rating, `ratings` gets rows without rating. What a recommender doesn't offer is NaN. With `slices`
-    there is a row for each recommender *and* part of the test rows: all, warm users, new users, new products, and the
-    share of the test rows that this part is.
+    candidate, as in TFRS's `FactorizedTopK`. Recommenders don't see the answers: `scores` gets rows without product,
+    title, category and rating, `ratings` gets rows without rating. What a recommender doesn't offer is NaN. With
+    `slices` there is a row for each recommender *and* part of the test rows: all, warm users, new users, new
+    products, and the share of the test rows that this part is.
 
     Raises:
         ValueError: no recommenders, no test rows, or a recommender whose answer has the wrong shape or holds NaN.
@@ -69,11 +70,13 @@ def scoreboard(
 def beats_oracle(
     recommender: Any, oracle: Any, train: pd.DataFrame, test: pd.DataFrame, *, exclude_seen: bool = True
 ) -> dict[str, float]:
-    """The metrics in which a recommender is better than the truth, and by how much: no such metric, nothing to hide.
+    """The metrics in which a recommender is better than the truth, and by how much.
 
-    Nobody who knows nothing but the training rows can beat the `baselines.Oracle` of a generated shop, except by
-    luck, which a paired t-test over the test rows rules out at one in ten thousand. So what this returns is a leak:
-    something that is known only after the purchase got in.
+    Who knows nothing but the training rows isn't clearly better than the `baselines.Oracle` of a generated shop,
+    except by luck, which a paired t-test over the test rows puts at one in ten thousand a metric. So what this
+    returns is a leak: something that is known only after the purchase got in. An empty answer proves nothing, for a
+    leak may be small, and a model that is told of a user's *other* test rows has an honest advantage: the oracle
+    doesn't leave out what was bought in the meantime.
     """
     own, true = (row_metrics(r, train, test, exclude_seen=exclude_seen) for r in (recommender, oracle))
     gain = own - true
@@ -137,7 +140,7 @@ def row_ranks(
     blocks = []
     for start in range(0, len(test), block_rows):
         block = test.iloc[start : start + block_rows]
-        scores = np.array(recommender.scores(block.drop(columns=[PRODUCT, RATING])), dtype=float)
+        scores = np.array(recommender.scores(block.drop(columns=ANSWERS, errors="ignore")), dtype=float)
         if np.isnan(scores).any():
             raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
         if scores.shape != (len(block), len(catalogue)):

@@ -92,7 +92,7 @@ def generate_shop(
 
     launched = np.where(rng.random(products) < 0.75, 0.0, rng.uniform(0, DAYS, products))
     joined = np.where(rng.random(users) < 0.3, 0.0, rng.uniform(0, 0.95 * DAYS, users))
-    counts = np.clip(rng.poisson(reviews_per_user * rng.gamma(2.0, 0.5, users)), 2, products // 2)
+    counts = np.clip(rng.poisson(reviews_per_user * rng.gamma(2.0, 0.5, users)), 2, max(2, products // 2))
     who, what, when = _purchases(rng, attraction, trend, counts, joined, launched)
     stars = np.clip(np.rint(mean_rating[who, what] + rng.normal(0, NOISE, len(who))), 1, 5)
     rated = more.random(len(who)) < rated_share

@@ -19,10 +19,10 @@ def earlier_summaries(reviews: pd.DataFrame, *, last: int = 10) -> pd.DataFrame:
         if column not in reviews:
             raise ValueError(f"earlier summaries need a {column!r} column: these reviews have none.")
     texts = np.full(len(reviews), "", dtype=object)
-    times, summaries = reviews[TIMESTAMP].to_numpy(), reviews[SUMMARY].to_numpy(dtype=object)
+    times, summaries = reviews[TIMESTAMP].astype("int64").to_numpy(), reviews[SUMMARY].to_numpy(dtype=object)
     for rows in reviews.groupby(USER, sort=False).indices.values():
         written = rows[summaries[rows] != ""]
         written = written[np.argsort(times[written], kind="stable")]
         before = np.searchsorted(times[written], times[rows])  # how many are earlier than each row
         texts[rows] = [" ".join(summaries[written[max(0, count - last) : count]]) for count in before]
-    return reviews.assign(**{SUMMARY: texts.astype(str)})
+    return reviews.assign(**{SUMMARY: pd.Series(texts, reviews.index).astype(str)})

@@ -292,8 +292,9 @@ def test_recommenders_do_not_see_the_answers():
             asked.append(set(reviews))
             return np.full(len(reviews), 3.0)
 
-    scoreboard({"curious": Curious()}, TRAIN, TEST)
-    assert asked[0].isdisjoint({"product_id", "rating"})
+    scoreboard({"curious": Curious()}, TRAIN, TEST.assign(title="a tent", category="camping", summary="so good"))
+    assert asked[0].isdisjoint({"product_id", "rating", "title", "category"})
+    assert "summary" in asked[0]
     assert "rating" not in asked[1]
 
 

@@ -122,3 +122,16 @@ def test_describe_counts_both_parts(split):
         index=["train", "test"],
     )
     pd.testing.assert_frame_equal(describe(split), expected)
+
+
+def test_a_split_by_time_needs_times_that_differ():
+    reviews = pd.DataFrame(
+        {
+            "user_id": list("aab"),
+            "product_id": list("xyx"),
+            "rating": 3.0,
+            "timestamp": pd.Timestamp("2023-05-01", tz="UTC"),
+        }
+    )
+    with pytest.raises(ValueError, match=r"all 3 reviews have the same timestamp 2023-05-01 .*: split at random"):
+        split_by_time(reviews)

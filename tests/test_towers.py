@@ -145,3 +145,14 @@ def test_a_column_that_a_tower_reads_and_the_reviews_lack_is_named():
     with pytest.raises(ValueError, match="'summary'"):
         read(TRAIN.drop(columns="summary"), *towers)
     assert set(read(TRAIN.drop(columns="title"), *towers)) == {"user_id", "summary", "product_id"}
+
+
+def test_an_id_that_is_called_unknown_is_an_id_like_any_other():
+    reviews = pd.DataFrame({"user_id": ["[UNK]", "a", "b"], "product_id": ["x", "[UNK]", "y"], "rating": 3.0})
+    vocabulary = learn_vocabulary(reviews)
+    assert vocabulary.users == ["[UNK]", "a", "b"]
+    ids = read(reviews, UserTower(vocabulary), ProductTower(vocabulary))
+    np.testing.assert_array_equal(ids["user_id"], [1, 2, 3])
+    np.testing.assert_array_equal(ids["product_id"], [2, 1, 3])
+    stranger = reviews.assign(user_id="who?", product_id="what?")
+    assert not read(stranger, UserTower(vocabulary))["user_id"].numpy().any()
