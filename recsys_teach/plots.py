@@ -106,9 +106,11 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
     ax = _axes("hit@10 →", "rmse (stars, up is better)")
     ax.plot(points["hit@10"], points["rmse"], "o", color=BLUE, fillstyle="none", label="dominated")
     ax.plot(front["hit@10"], front["rmse"], "o-", color=BLUE, label="Pareto front")
-    for place, (name, point) in enumerate(points.iterrows()):
-        above = (6, 6) if place % 2 else (6, -14)
-        ax.annotate(str(name), (point["hit@10"], point["rmse"]), above, textcoords="offset points", fontsize=9)
+    for name, point in points.iterrows():
+        left = point["hit@10"] < points["hit@10"].median()  # names stand outside, where they don't meet
+        offset, side = ((-8, -3), "right") if left else ((8, -3), "left")
+        xy = point["hit@10"], point["rmse"]
+        ax.annotate(str(name), xy, offset, textcoords="offset points", ha=side, fontsize=9)
     ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
     if ceiling is not None:
         ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
