@@ -68,7 +68,7 @@ class Progress(tf.keras.callbacks.Callback):
         self.best, self.best_epoch = np.inf, 0
 
     def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_description(type(self.model).__name__)
+        self.bar.set_description(type(self.model).__name__, refresh=False)
         self.bar.update()
         # Keras' own "loss" is that of the last batch alone; these are means.
         names = [part + task + "_loss" for part in ("", "val_") for task in TASKS]

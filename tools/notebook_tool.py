@@ -120,6 +120,7 @@ def run(paths: list[Path]) -> None:
     BUILD.mkdir(exist_ok=True)
     boards = {}
     for path, notebook in execute_all(paths):
+        notebook = clean(notebook)  # progress bars are widgets, which a page can't show
         html, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
         (BUILD / f"{path.stem}.html").write_text(html, encoding="utf-8")
         tagged = [cell for cell in code_cells(notebook) if "scoreboard" in cell.metadata.get("tags", [])]
