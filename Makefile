@@ -8,6 +8,8 @@ TAG := $(shell $(PYTHON) -c 'import sys; print(f"{sys.platform}-py{sys.version_i
 LOCK := requirements/$(TAG).txt
 CREATED := $(VENV)/created-$(TAG)
 READY := $(VENV)/ready-$(TAG)
+CLASSIC := $(VENV)/classic
+CLASSIC_READY := $(CLASSIC)/ready-$(TAG)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -17,17 +19,19 @@ export RECSYS_TEACH_DATA := $(shell $(PYTHON) -c 'import os; print(os.path.abspa
 endif
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help setup run test lint lab lock notebooks clean-notebooks clean
+.PHONY: help setup classic run test lint lab app lock notebooks clean-notebooks clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv from the lock
 
+classic: $(CLASSIC_READY) ## Create .venv/classic: the notebook and widgets of Google Colab, for the tests
+
 run: $(READY) ## Execute the notebooks, print the final scoreboard, write build/*.html
 	$(BIN)/python tools/notebook_tool.py run
 
-test: lint ## Check everything: style, types, unit tests, notebooks
+test: lint classic ## Check everything: style, types, unit tests, notebooks
 	TQDM_DISABLE=1 $(BIN)/python -m pytest
 
 lint: $(READY)
@@ -37,7 +41,10 @@ lint: $(READY)
 	$(BIN)/codespell
 
 lab: $(READY) ## Open JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab notebooks/05_multitask.ipynb --notebook-dir=notebooks
+
+app: $(READY) ## Open the weight lab as a page without code
+	$(BIN)/voila notebooks/app/weight_lab.ipynb --theme=light
 
 notebooks: $(READY) ## Execute the notebooks and store them with their outputs
 	$(BIN)/python tools/notebook_tool.py store
@@ -66,4 +73,12 @@ $(CREATED):
 $(READY): $(CREATED) $(LOCK) pyproject.toml
 	$(BIN)/uv pip sync --quiet --require-hashes $(LOCK)
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Its own packages come first, then those of .venv: TensorFlow, and the course itself.
+$(CLASSIC_READY): $(READY) requirements/classic.txt
+	$(BIN)/python -m venv --clear --without-pip $(CLASSIC)
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(CLASSIC)/bin/python requirements/classic.txt
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > "$$($(CLASSIC)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/course.pth"
 	@touch $@

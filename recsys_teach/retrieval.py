@@ -47,6 +47,7 @@ class RetrievalModel(tfrs.Model):
         super().__init__()
         self.user_tower, self.product_tower = user_tower, product_tower
         self.l2, self.unknown_user_dropout = l2, unknown_user_dropout
+        self.remove_accidental_hits = remove_accidental_hits
         counts = product_tower.vocabulary.product_counts
         self.product_bias = None
         if product_bias:

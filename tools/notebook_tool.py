@@ -1,6 +1,7 @@
 """Runs, stores and cleans the course's notebooks: `python tools/notebook_tool.py run|store|clean [NOTEBOOK ...]`."""
 
 import argparse
+import copy
 import os
 import re
 import sys
@@ -45,6 +46,17 @@ def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
             had_view = output.data.pop(WIDGET_VIEW, None)
             if had_view and set(output.data) <= {"text/plain"}:
                 continue  # a widget without a fallback says nothing where no kernel runs
+            if had_view and {"image/png", "text/html"} <= set(
+                output.data
+            ):  # pages show one type of an output: make two
+                picture = copy.deepcopy(output)
+                picture.data = nbformat.from_dict(
+                    {"image/png": output.data.pop("image/png"), "text/plain": "a picture"}
+                )
+                yield picture
+                yield nbformat.v4.new_output(
+                    "stream", text="Above, a picture; below, a table: what the widget shows.\n"
+                )
         yield output
 
 

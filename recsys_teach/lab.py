@@ -1,0 +1,157 @@
+"""Floor 3: the weight lab without its widgets: two weights, the trained model nearest to them, and what it recommends.
+
+`LabState` is plain data. `lab_page` turns it into HTML, `lab_view` puts sliders beside that.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.schema import CATEGORY, PRODUCT, TITLE
+from recsys_teach.sweep import Sweep
+
+MAX_WEIGHT = 1000.0
+ORIGINAL = (0.5 / 32, 0.5)  # 0.5 and 0.5 where TFRS averages ratings over batches of 32 and sums retrieval
+BEYOND = 20.0  # where the specialists stand on the scale of log2 ratios, further out than any other pair
+
+
+class LabState:
+    """The weights of the two tasks, the trained pair that stands for them, and whose recommendations are looked at.
+
+    Args:
+        sweep: the trained models; `add` puts another one beside them.
+    """
+
+    def __init__(self, sweep: Sweep):
+        self.sweep = sweep
+        self.shoppers = _shoppers(sweep)
+        self.shopper = self.shoppers[0]
+        self.rating_weight, self.retrieval_weight = self.presets["best of both"]
+        self.trail: list[int] = []  # the pairs that were shown, in order, without repetitions in a row
+        self._before: list[str] = []  # the products recommended before the last move
+        self._now: list[str] = []
+        self._moved()
+
+    @property
+    def presets(self) -> dict[str, tuple[float, float]]:
+        """Named weights. "best of both" is the pair that closes most of the gap between floor and ceiling at its
+        weaker task, on the test rows of the sweep: chosen by looking, so its numbers are a little lucky."""
+        best = self.sweep.weights[int(np.argmax(_balance(self.sweep)))]
+        named = {"rating only": (1.0, 0.0), "retrieval only": (0.0, 1.0), "the original's 0.5 : 0.5": ORIGINAL}
+        return named | {"best of both": (float(best[0]), float(best[1]))}
+
+    @property
+    def pair(self) -> int:
+        """The trained pair with exactly these weights, or else the one whose ratio is nearest."""
+        weights = self.sweep.weights
+        exact = np.isclose(weights, (self.rating_weight, self.retrieval_weight)).all(axis=1)
+        if exact.any():
+            return int(np.flatnonzero(exact)[-1])
+        places = np.array([place(*pair) for pair in weights])
+        return int(np.abs(places - place(self.rating_weight, self.retrieval_weight)).argmin())
+
+    @property
+    def is_trained(self) -> bool:
+        """Was a model trained with exactly these weights?"""
+        return bool(np.isclose(self.sweep.weights[self.pair], (self.rating_weight, self.retrieval_weight)).all())
+
+    def set_weights(self, rating_weight: float, retrieval_weight: float) -> None:
+        """Move to these weights; bad ones raise a ValueError and change nothing."""
+        for name, weight in (("the rating weight", rating_weight), ("the retrieval weight", retrieval_weight)):
+            if not 0 <= weight <= MAX_WEIGHT:
+                raise ValueError(f"{name} is {weight}: expected a number from 0 to {MAX_WEIGHT:g}.")
+        if rating_weight == retrieval_weight == 0:
+            raise ValueError("both weights are 0: there is nothing to learn; give at least one task a weight.")
+        self.rating_weight, self.retrieval_weight = float(rating_weight), float(retrieval_weight)
+        self._moved()
+
+    def set_shopper(self, user: str) -> None:
+        """Look at the recommendations for another of the `shoppers`."""
+        if user not in self.shoppers:
+            raise ValueError(f"{user!r} is none of this lab's shoppers: expected one of {', '.join(self.shoppers)}.")
+        self.shopper = user
+        self._before = self._now = []
+        self._moved()
+
+    def add(self, trained: Sweep) -> None:
+        """Put freshly trained pairs beside the others, and look at them if they are the nearest."""
+        self.sweep = self.sweep.joined(trained)
+        self._moved()
+
+    def row(self) -> pd.DataFrame:
+        """This pair's row of the scoreboard as a table by metric: `model`, `floor`, `difference` and, if it is known,
+        `ceiling`."""
+        model, floor = self.sweep.board.iloc[self.pair], self.sweep.floor
+        table = pd.DataFrame({"model": model, "floor": floor, "difference": model - floor})
+        return table if self.sweep.ceiling is None else table.assign(ceiling=self.sweep.ceiling)
+
+    def top(self, k: int = 5) -> pd.DataFrame:
+        """The shopper's first `k` products: `product_id`, `title`, `category`, predicted `stars`, `move` (places won
+        since the list before, negative if lost, NaN if it wasn't in it), and whether it was `bought` later."""
+        user = self.sweep.users.index(self.shopper) + 1
+        model = self.sweep.recommender(self.pair)
+        best = self._best(k)
+        table = self.sweep.catalogue.iloc[best].reset_index(drop=True)
+        table["stars"] = model.stars(np.full(len(best), user), best + 1)
+        now = list(table[PRODUCT])
+        table["move"] = [self._before.index(p) - i if p in self._before else np.nan for i, p in enumerate(now)]
+        if not self._before:
+            table["move"] = 0.0
+        later = self.sweep.bought_later
+        table["bought"] = np.isin(best + 1, later[later[:, 0] == user, 1])
+        return table
+
+    def bought_before(self, last: int = 5) -> pd.DataFrame:
+        """What the shopper bought in the training rows, the last ones first: `product_id`, `title`, `category`."""
+        user = self.sweep.users.index(self.shopper) + 1
+        products = self.sweep.bought[self.sweep.bought[:, 0] == user, 1][::-1][:last]
+        return self.sweep.catalogue.iloc[products - 1][[PRODUCT, TITLE, CATEGORY]].reset_index(drop=True)
+
+    def _moved(self) -> None:
+        pair = self.pair
+        if not self.trail or self.trail[-1] != pair:
+            self.trail.append(pair)
+        now = list(self.sweep.catalogue[PRODUCT].iloc[self._best(5)])
+        if now != self._now:
+            self._before, self._now = self._now, now
+
+    def _best(self, k: int) -> np.ndarray:
+        """Places in the catalogue of the shopper's best products that they don't own yet, the best first."""
+        user = self.sweep.users.index(self.shopper) + 1
+        model = self.sweep.recommender(self.pair)
+        scores = model.scores(pd.DataFrame({"user_id": [self.shopper]}))[0]
+        owned = self.sweep.bought[self.sweep.bought[:, 0] == user, 1] - 1
+        scores[owned] = -np.inf
+        best = np.argsort(-scores, kind="stable")[:k]
+        return best[scores[best] > -np.inf]
+
+
+def place(rating_weight: float, retrieval_weight: float) -> float:
+    """Where these weights stand on the scale of the ratio slider: log2 of their ratio, the specialists at its ends."""
+    if rating_weight == 0:
+        return -BEYOND
+    if retrieval_weight == 0:
+        return BEYOND
+    return float(np.clip(math.log2(rating_weight / retrieval_weight), 1 - BEYOND, BEYOND - 1))
+
+
+def _balance(sweep: Sweep) -> np.ndarray:
+    """For each pair: the share of the way from floor to ceiling (or best pair) that it goes at its weaker task."""
+    floor = sweep.floor
+    board = sweep.board[["hit@10", "rmse"]]
+    top = (
+        sweep.ceiling
+        if sweep.ceiling is not None
+        else pd.Series({"hit@10": board["hit@10"].max(), "rmse": board["rmse"].min()})
+    )
+    shares = (board - floor) / (top - floor)[["hit@10", "rmse"]]
+    return shares[["hit@10", "rmse"]].min(axis=1).fillna(-np.inf).to_numpy()
+
+
+def _shoppers(sweep: Sweep, count: int = 12) -> list[str]:
+    """Users to look at: those with the most held-back purchases among everyone who bought five things or more."""
+    size = len(sweep.users) + 1
+    before, later = (np.bincount(rows[:, 0], minlength=size)[1:] for rows in (sweep.bought, sweep.bought_later))
+    order = np.argsort(-np.where(before >= min(5, before.max()), later, -1), kind="stable")
+    return [sweep.users[user] for user in order[:count]]

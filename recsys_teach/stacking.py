@@ -1,0 +1,165 @@
+"""Floor 5: many pairs of weights trained in one run.
+
+Models that differ in their weights alone see the same batches: what is looked up, masked and corrected is the same for
+all of them, and only their parameters differ. So these are stacked: one table holds the users of all models, one the
+products, and one step of training moves all of them. Each learns exactly what it would have learned alone, since the
+sum of their losses has, for every parameter, the gradient of its own model's loss.
+"""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.backend import tf, tfrs
+from recsys_teach.features import Ids
+from recsys_teach.heads import FactorHead
+from recsys_teach.multitask import MultitaskModel, check_weights
+from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.sweep import Sweep, assemble_sweep
+from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.training import train_model
+
+Weights = Sequence[tuple[float, float]]  # rating_weight and retrieval_weight of each pair
+
+
+class StackedModel(tfrs.Model):
+    """Copies of one multitask model, each with weights of its own.
+
+    Args:
+        model: an untrained `MultitaskModel` whose towers know ids only and whose head is a `FactorHead`. All copies
+            start from its parameters; its own weights don't matter, its corrections hold for all.
+        weights: `(rating_weight, retrieval_weight)` of each copy.
+    """
+
+    def __init__(self, model: MultitaskModel, weights: Weights):
+        super().__init__()
+        if not len(weights):
+            raise ValueError(
+                "there are no weights to train: expected one pair (rating_weight, retrieval_weight) or more."
+            )
+        for pair in weights:
+            check_weights(*pair)
+        head = model.ranking.head
+        plain = not any(tower.words or tower.dense for tower in (model.user_tower, model.product_tower))
+        if not (plain and isinstance(head, FactorHead)):
+            raise ValueError("only models of ids alone with a FactorHead can be stacked: leave texts and layers out.")
+        nobody = tf.zeros([1], tf.int64)
+        head(*model({USER: nobody, PRODUCT: nobody}), {USER: nobody, PRODUCT: nobody})  # Keras makes parameters now
+        users, products = model.user_tower.embedding.embeddings, model.product_tower.embedding.embeddings
+        bias = model.retrieval.product_bias
+        scores = bias.embeddings if bias else tf.zeros_like(products[:, :1])
+        self.like = SimpleNamespace(model=model)  # so that Keras doesn't train the original's parameters
+        self.pairs = len(weights)
+        self.weights_of_pairs = tf.constant(weights, tf.float32)
+        self.user_table = self._stack([users, head.user_bias.embeddings], "users")
+        self.product_table = self._stack([products, head.product_bias.embeddings, scores], "products")
+        self.means = [tf.keras.metrics.Mean(name) for name in ("rating_loss", "retrieval_loss")]
+
+    def _stack(self, columns: list[tf.Tensor], name: str) -> tf.Variable:
+        """One row for each pair and id, `[pairs · ids, width]`."""
+        return tf.Variable(tf.tile(tf.concat(columns, axis=1), [self.pairs, 1]), name=name)
+
+    def _rows(self, table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
+        """Every pair's rows of these ids, `[pairs, batch, width]`."""
+        first = tf.range(self.pairs, dtype=ids.dtype) * (table.shape[0] // self.pairs)
+        return tf.gather(table, first[:, None] + ids)
+
+    @property
+    def user_tower(self) -> UserTower:
+        return self.like.model.user_tower
+
+    @property
+    def product_tower(self) -> ProductTower:
+        return self.like.model.product_tower
+
+    def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ids → the rows of the users and of the products in every pair's tables, `[pairs, batch, width]`."""
+        return self._rows(self.user_table, ids[USER]), self._rows(self.product_table, ids[PRODUCT])
+
+    def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        """The sum of what each copy's own `MultitaskModel.compute_loss` would be."""
+        ids = self.like.model.retrieval.forget(ids) if training else ids
+        user_rows, product_rows = self(ids, training=training)
+        users, products = user_rows[:, :, :-1], product_rows[:, :, :-2]
+        losses = tf.stack(
+            [
+                self._rating_losses(users, products, user_rows[:, :, -1], product_rows[:, :, -2], ids),
+                self._retrieval_losses(users, products, product_rows[:, :, -1], ids),
+            ],
+            axis=1,
+        )
+        for mean, loss in zip(self.means, tf.unstack(losses, axis=1)):
+            mean.update_state(loss)
+        penalty = self.like.model.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+        return tf.reduce_sum(self.weights_of_pairs * losses) + penalty
+
+    def _rating_losses(self, users, products, user_bias, product_bias, ids: Ids) -> tf.Tensor:
+        """Each pair's squared errors and what the biases cost, `[pairs]`: see `RankingModel` and `FactorHead`."""
+        head = self.like.model.ranking.head
+        known = tf.cast((ids[USER] > 0) & (ids[PRODUCT] > 0), tf.float32)
+        taste = head.scale * tf.reduce_sum(users * products, axis=2)
+        predicted = head.mean + head.spread * (user_bias + product_bias + known * taste)
+        rated = tf.math.is_finite(ids[RATING])
+        errors = tf.where(rated, predicted - tf.where(rated, ids[RATING], 0.0), 0.0)
+        bias_costs = user_bias**2 / tf.gather(head.user_counts, ids[USER])
+        bias_costs += product_bias**2 / tf.gather(head.product_counts, ids[PRODUCT])
+        return tf.reduce_sum(errors**2 + head.damping * head.spread**2 * bias_costs, axis=1)
+
+    def _retrieval_losses(self, users, products, product_bias, ids: Ids) -> tf.Tensor:
+        """Each pair's in-batch softmax, `[pairs]`: what `tfrs.tasks.Retrieval` does, with one mask for all pairs."""
+        retrieval = self.like.model.retrieval
+        offset = product_bias[:, None, :]
+        if retrieval.shares is not None:
+            offset -= tf.math.log(tf.clip_by_value(tf.gather(retrieval.shares, ids[PRODUCT]), 1e-6, 1.0))
+        rows = tf.range(tf.shape(ids[PRODUCT])[0])
+        if retrieval.remove_accidental_hits:
+            same = (ids[PRODUCT][:, None] == ids[PRODUCT]) & (rows[:, None] != rows)
+            offset += tf.where(same, tf.float32.min / 100, 0.0)
+        logits = tf.matmul(users, products, transpose_b=True) + offset
+        own = tf.broadcast_to(rows, tf.shape(logits)[:2])
+        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(own, logits), axis=1)
+
+    def tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """The tables of the users and of the products by pair, with biases in stars: see `sweep.Factors`."""
+        users, products = (
+            table.numpy().reshape(self.pairs, -1, table.shape[1]) for table in (self.user_table, self.product_table)
+        )
+        spread = self.like.model.ranking.head.spread
+        users[:, :, -1] *= spread
+        products[:, :, -2] *= spread
+        return users, products
+
+
+def train_sweep(
+    model: MultitaskModel,
+    weights: Weights,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    oracle: Any = None,
+    after_epoch: Callable[[int], None] | None = None,
+    **settings: Any,
+) -> Sweep:
+    """Train a copy of `model` for each pair of weights, all in one run, and score them on the test rows.
+
+    `oracle` is a generated shop's `baselines.Oracle`, if there is one; `after_epoch` and the `settings` are those of
+    `train_model`: epochs, batch_size, learning_rate, seed. `model` itself stays untrained, and can be used again.
+    """
+    stack = StackedModel(model, weights)
+    train_model(stack, train, after_epoch=after_epoch, **settings)
+    head = model.ranking.head
+    vocabulary = model.user_tower.vocabulary
+    return assemble_sweep(
+        np.array(weights, float),
+        *stack.tables(),
+        mean=float(head.mean),
+        taste=float(head.spread * head.scale),
+        users=vocabulary.users,
+        products=vocabulary.products,
+        train=train,
+        test=test,
+        oracle=oracle,
+    )

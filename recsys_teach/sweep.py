@@ -1,0 +1,200 @@
+"""Floor 2: a sweep holds many models that differ in nothing but the weights of their two tasks, as plain arrays.
+
+`stacking` trains them, all in one run. What is kept of each is what its towers and its head have learned: with ids
+alone, recommending takes no more than two tables, so a sweep needs no TensorFlow, and can be saved and loaded.
+
+    score = u · p + c_p                                 c_p: the product bias of retrieval
+    stars = mean + b_u + b_p + taste · u · p            for known users and products; else without u · p
+"""
+
+import json
+import math
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.baselines import DampedBiases, Popularity
+from recsys_teach.schema import CATEGORY, PRODUCT, TITLE, USER
+from recsys_teach.scoreboard import scoreboard
+
+FORMAT = "recsys-teach sweep 1"
+
+
+@dataclass(frozen=True)
+class Factors:
+    """One trained pair of towers and its head as arrays: a recommender. Row 0 of a table is for unknown ids."""
+
+    users: Sequence[str]
+    products: Sequence[str]
+    user_table: np.ndarray  # [1 + users, dim + 1]: u, then b_u
+    product_table: np.ndarray  # [1 + products, dim + 2]: p, then b_p and c_p
+    mean: float  # stars
+    taste: float  # stars that a unit of u · p is worth
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """The score of every product for each row's user, `[rows, products]`."""
+        users = self.user_table[row_numbers(self.users, reviews[USER]), :-1]
+        return users @ self.product_table[1:, :-2].T + self.product_table[1:, -1]
+
+    def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
+        """The predicted stars of each row, `[rows]`."""
+        return self.stars(row_numbers(self.users, reviews[USER]), row_numbers(self.products, reviews[PRODUCT]))
+
+    def stars(self, user: np.ndarray, product: np.ndarray) -> np.ndarray:
+        """The predicted stars of rows of the tables."""
+        u, p = self.user_table[user], self.product_table[product]
+        known = (np.asarray(user) > 0) & (np.asarray(product) > 0)
+        taste = self.taste * (u[..., :-1] * p[..., :-2]).sum(axis=-1)
+        return self.mean + u[..., -1] + p[..., -2] + np.where(known, taste, 0.0)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Models by the weights of their tasks, how good each is on the test rows, and what they are compared with."""
+
+    weights: np.ndarray  # [pairs, 2]: rating_weight, retrieval_weight
+    user_tables: np.ndarray  # [pairs, 1 + users, dim + 1], see `Factors`
+    product_tables: np.ndarray  # [pairs, 1 + products, dim + 2]
+    mean: float
+    taste: float
+    users: list[str]
+    catalogue: pd.DataFrame  # [products]: product_id, title, category
+    bought: np.ndarray  # [training rows, 2]: rows of the tables, in order of time if it is known
+    bought_later: np.ndarray  # [test rows, 2], the same
+    board: pd.DataFrame  # [pairs]: the scoreboard of the models, by `name_of_pair`
+    baselines: pd.DataFrame  # the scoreboard of popularity, damped biases and, in a generated shop, the oracle
+
+    def recommender(self, pair: int) -> Factors:
+        """The model of this pair of weights."""
+        products = list(self.catalogue[PRODUCT])
+        return Factors(self.users, products, self.user_tables[pair], self.product_tables[pair], self.mean, self.taste)
+
+    @property
+    def floor(self) -> pd.Series:
+        """The best that the baselines do, by metric."""
+        board = self.baselines.drop("oracle", errors="ignore")
+        return board.max().where(board.columns != "rmse", board.min())
+
+    @property
+    def ceiling(self) -> pd.Series | None:
+        """What the oracle does, by metric, where there is one."""
+        return self.baselines.loc["oracle"] if "oracle" in self.baselines.index else None
+
+    def joined(self, other: "Sweep") -> "Sweep":
+        """This sweep and the pairs of another one on the same training and test rows."""
+        if self.users != other.users or not self.catalogue.equals(other.catalogue):
+            raise ValueError(
+                "these sweeps know different users or products: only sweeps on the same rows can be joined."
+            )
+        return replace(
+            self,
+            weights=np.concatenate([self.weights, other.weights]),
+            user_tables=np.concatenate([self.user_tables, other.user_tables]),
+            product_tables=np.concatenate([self.product_tables, other.product_tables]),
+            board=pd.concat([self.board, other.board]),
+        )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write one file of arrays and JSON (numpy's `.npz`, no pickle); a file of that name is replaced whole."""
+        path = Path(path)
+        facts = {
+            "format": FORMAT,
+            "mean": self.mean,
+            "taste": self.taste,
+            "users": self.users,
+            "catalogue": self.catalogue.to_dict("list"),
+            "board": self.board.to_dict("split"),
+            "baselines": self.baselines.to_dict("split"),
+        }
+        unfinished = path.with_name(path.name + ".part")
+        with unfinished.open("wb") as file:
+            np.savez_compressed(
+                file, json=np.array(json.dumps(facts)), **{name: getattr(self, name) for name in ARRAYS}
+            )
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Sweep":
+        """Read what `save` wrote."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                facts = json.loads(str(file["json"]))
+                arrays = {name: file[name] for name in ARRAYS}
+            if facts.pop("format") != FORMAT:
+                raise KeyError("format")
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"there is no file {path}: save a sweep there first, with its method save."
+            ) from None
+        except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is no sweep that this version can read: train it again, and save it.") from error
+        frames = {name: pd.DataFrame(**facts.pop(name)) for name in ("board", "baselines")}
+        return cls(catalogue=pd.DataFrame(facts.pop("catalogue")), **facts, **arrays, **frames)
+
+
+ARRAYS = ("weights", "user_tables", "product_tables", "bought", "bought_later")
+
+
+def assemble_sweep(
+    weights: np.ndarray,
+    user_tables: np.ndarray,
+    product_tables: np.ndarray,
+    *,
+    mean: float,
+    taste: float,
+    users: list[str],
+    products: list[str],
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    oracle: Any = None,
+) -> Sweep:
+    """A sweep of these tables, scored on the test rows beside the baselines. The arguments are those of `Sweep`."""
+    first = train.drop_duplicates(PRODUCT).set_index(PRODUCT).reindex(products)
+    titles = first[TITLE] if TITLE in first else pd.Series(products, products)
+    categories = first[CATEGORY] if CATEGORY in first else pd.Series("", products)
+    catalogue = pd.DataFrame({PRODUCT: products, TITLE: list(titles), CATEGORY: list(categories)})
+    bought, bought_later = (
+        np.stack([row_numbers(users, rows[USER]), row_numbers(products, rows[PRODUCT])], axis=1)
+        for rows in (train, test)
+    )
+    rivals = {"popularity": Popularity(train), "damped biases": DampedBiases(train)} | (
+        {"oracle": oracle} if oracle else {}
+    )
+    empty = pd.DataFrame()
+    sweep = Sweep(
+        weights, user_tables, product_tables, mean, taste, users, catalogue, bought, bought_later, empty, empty
+    )
+    models = {str(pair): sweep.recommender(pair) for pair in range(len(weights))}  # two may have the same name
+    board = scoreboard(models | rivals, train, test)
+    board.attrs = {}
+    own = board.iloc[: len(weights)].set_axis([name_of_pair(*pair) for pair in weights])
+    return replace(sweep, board=own, baselines=board.iloc[len(weights) :])
+
+
+def name_of_pair(rating_weight: float, retrieval_weight: float) -> str:
+    """What a pair of weights is called.
+
+    >>> [name_of_pair(*pair) for pair in [(1, 0), (0, 1), (0.4, 1), (1 / 256, 1), (0.5, 0.5)]]
+    ['rating only', 'retrieval only', '0.4 : 1', '1/256 : 1', '0.5 : 0.5']
+    """
+    if retrieval_weight == 0:
+        return "rating only"
+    if rating_weight == 0:
+        return "retrieval only"
+    return f"{_short(rating_weight)} : {_short(retrieval_weight)}"
+
+
+def _short(weight: float) -> str:
+    power = -math.log2(weight)
+    return f"1/{2 ** int(power)}" if power >= 3 and power.is_integer() else f"{weight:.4g}"
+
+
+def row_numbers(names: Sequence[str], wanted: pd.Series) -> np.ndarray:
+    """The rows of a table: 1 for the first of the `names`, …, and 0 for what isn't among them."""
+    return pd.Index(names).get_indexer(pd.Index(wanted)) + 1

@@ -1,0 +1,125 @@
+"""The weight lab in a real browser: by keyboard alone, a training, a training that fails."""
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from browser import front_end
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import expect
+
+from recsys_teach.shop import generate_shop
+from recsys_teach.splits import split_at_random
+from recsys_teach.sweep import assemble_sweep
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "05_multitask.ipynb"
+TRAIN = "Train exactly these weights"
+FAIL = """
+def fails(pairs, after_epoch=None):
+    raise ValueError("no memory left for <b>this</b> model")
+"""
+
+
+def use_the_lab(notebook, name):
+    """Keys move the slider and change picture, row and list; the button trains and adds a point."""
+    lab = notebook.page.locator(".lab-row")
+    expect(lab).to_have_count(1)
+    you = notebook.page.locator("svg circle.you")
+    before = you.get_attribute("cx"), lab.inner_text(), notebook.page.locator(".lab-list").inner_text()
+    notebook.press("ratio", "Home")
+    expect(lab).to_contain_text("retrieval only")
+    notebook.press("ratio", "End")
+    expect(lab).to_contain_text("rating only")
+    after = you.get_attribute("cx"), lab.inner_text(), notebook.page.locator(".lab-list").inner_text()
+    assert all(old != new for old, new in zip(before, after))
+    assert notebook.page.locator(".lab-list").get_by_text(re.compile("▲|▼|new")).count() > 0
+    notebook.press("ratio", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+    notebook.screenshot(f"lab-{name}")
+
+    points = notebook.page.locator("svg:has(circle.you) circle:not(.you)")
+    count = points.count()
+    box = notebook.page.get_by_label("rating weight")
+    box.fill("0.55")
+    box.press("Tab")
+    expect(lab).to_contain_text("nearest to 0.55 : ")
+    notebook.button(TRAIN).focus()
+    notebook.page.keyboard.press("Enter")
+    expect(notebook.html("Trained 0.55 : ")).to_be_visible()
+    expect(points).to_have_count(count + 1)
+    expect(lab).not_to_contain_text("nearest")
+    assert notebook.error_outputs() == []
+
+
+def see_a_failure(notebook):
+    """A training that fails is told in the lab, and the lab goes on."""
+    notebook.button(TRAIN).click()
+    expect(notebook.html("Training failed: no memory left for <b>this</b> model")).to_be_visible()
+    notebook.press("ratio", "Home")
+    expect(notebook.page.locator(".lab-row")).to_contain_text("retrieval only")
+    expect(notebook.button(TRAIN)).to_be_enabled()
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    """A sweep of models that nobody trained: its numbers mean nothing, but there are many of them."""
+    shop = generate_shop(users=80, products=40, seed=1)
+    train, test = split_at_random(shop.reviews, seed=0)
+    users, products = sorted(train["user_id"].unique()), sorted(train["product_id"].unique())
+    weights = np.array([(0, 1), (0.1, 1), (0.5, 1), (1, 1), (2, 1), (1, 0)])
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(size=(len(weights), 1 + len(names), 4 + more)) for names, more in ((users, 1), (products, 2))]
+    facts = {"mean": 3.6, "taste": 0.2, "users": users, "products": products, "train": train, "test": test}
+    return assemble_sweep(weights, *tables, **facts)
+
+
+def lab_without_training(folder, sweep):
+    """A notebook whose lab loads a saved sweep; its training takes parameters from there, or fails."""
+    sweep.save(folder / "saved.npz")
+    cells = [
+        "from dataclasses import replace\n"
+        "from recsys_teach.lab_view import WeightLab\n"
+        "from recsys_teach.sweep import Sweep, name_of_pair\n"
+        "sweep = Sweep.load('saved.npz')",
+        "def trains(pairs, after_epoch=None):\n"
+        "    after_epoch(1)\n"
+        "    board = sweep.board.iloc[:1].set_axis([name_of_pair(*pairs[0])])\n"
+        "    return replace(sweep, weights=pairs, board=board, user_tables=sweep.user_tables[:1],\n"
+        "                   product_tables=sweep.product_tables[:1])",
+        "lab = WeightLab(sweep, trainer=trains)\nlab.show()",
+    ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, folder / "working.ipynb")
+    notebook.cells[1] = new_code_cell(FAIL.strip())
+    notebook.cells[2] = new_code_cell("lab = WeightLab(sweep, trainer=fails)\nlab.show()")
+    nbformat.write(notebook, folder / "failing.ipynb")
+
+
+@pytest.mark.parametrize("kind", ["lab", "classic"])
+def test_the_lab_with_a_saved_sweep(kind, sweep, tmp_path):
+    lab_without_training(tmp_path, sweep)
+    with front_end(kind, tmp_path, dark=kind == "lab") as open_notebook:
+        notebook = open_notebook("working.ipynb")
+        notebook.run_all()
+        use_the_lab(notebook, f"{kind}-saved")
+        failing = open_notebook("failing.ipynb")
+        failing.run_all()
+        see_a_failure(failing)
+        failing.screenshot(f"lab-{kind}-failure")
+
+
+def test_the_lab_of_notebook_05(tmp_path):
+    shutil.copy(NOTEBOOK, tmp_path)
+    with front_end("lab", tmp_path) as open_notebook:
+        notebook = open_notebook(NOTEBOOK.name)
+        notebook.run_all()
+        use_the_lab(notebook, "05")
+
+
+def test_the_sweep_of_the_fixture_is_what_a_lab_can_show(sweep):
+    assert isinstance(sweep.board, pd.DataFrame)
+    assert sweep.board["rmse"].notna().all()
