@@ -111,7 +111,7 @@ class StackedModel(tfrs.Model):
     def _retrieval_losses(self, users, products, product_bias, ids: Ids) -> tf.Tensor:
         """Each pair's in-batch softmax, `[pairs]`: what `tfrs.tasks.Retrieval` does, with one mask for all pairs."""
         retrieval = self.like.model.retrieval
-        offset = product_bias[:, None, :]
+        offset = product_bias[:, None, :] if retrieval.product_bias else 0.0
         if retrieval.shares is not None:
             offset -= tf.math.log(tf.clip_by_value(tf.gather(retrieval.shares, ids[PRODUCT]), 1e-6, 1.0))
         rows = tf.range(tf.shape(ids[PRODUCT])[0])

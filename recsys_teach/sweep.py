@@ -134,7 +134,7 @@ class Sweep:
             ) from None
         except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is no sweep that this version can read: train it again, and save it.") from error
-        frames = {name: pd.DataFrame(**facts.pop(name)) for name in ("board", "baselines")}
+        frames = {name: pd.DataFrame(**facts.pop(name)).rename_axis("model") for name in ("board", "baselines")}
         return cls(catalogue=pd.DataFrame(facts.pop("catalogue")), **facts, **arrays, **frames)
 
 
@@ -173,7 +173,7 @@ def assemble_sweep(
     models = {str(pair): sweep.recommender(pair) for pair in range(len(weights))}  # two may have the same name
     board = scoreboard(models | rivals, train, test)
     board.attrs = {}
-    own = board.iloc[: len(weights)].set_axis([name_of_pair(*pair) for pair in weights])
+    own = board.iloc[: len(weights)].set_axis([name_of_pair(*pair) for pair in weights]).rename_axis("model")
     return replace(sweep, board=own, baselines=board.iloc[len(weights) :])
 
 

@@ -13,8 +13,9 @@ import recsys_teach
 PACKAGE = Path(recsys_teach.__file__).parent
 ORDER = (
     *("schema", "wording", "shop", "data", "splits", "texts", "recipes"),
-    *("metrics", "baselines", "scoreboard", "plots"),
-    *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "training", "ladder", "cli"),
+    *("metrics", "baselines", "scoreboard", "sweep", "plots", "lab", "lab_page", "lab_view"),
+    *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "training"),
+    *("stacking", "ladder", "cli"),
 )
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-import pandas as pd
 import pytest
 from browser import front_end
 from nbformat.v4 import new_code_cell, new_notebook
@@ -38,6 +37,7 @@ def use_the_lab(notebook, name):
     assert all(old != new for old, new in zip(before, after))
     assert notebook.page.locator(".lab-list").get_by_text(re.compile("▲|▼|new")).count() > 0
     notebook.press("ratio", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+    expect(lab).to_contain_text(notebook.widget("ratio").locator(".widget-readout").inner_text())
     notebook.screenshot(f"lab-{name}")
 
     points = notebook.page.locator("svg:has(circle.you) circle:not(.you)")
@@ -120,6 +120,13 @@ def test_the_lab_of_notebook_05(tmp_path):
         use_the_lab(notebook, "05")
 
 
-def test_the_sweep_of_the_fixture_is_what_a_lab_can_show(sweep):
-    assert isinstance(sweep.board, pd.DataFrame)
-    assert sweep.board["rmse"].notna().all()
+def test_the_app_is_the_lab_without_code(tmp_path):
+    shutil.copy(NOTEBOOK.parent / "app" / "weight_lab.ipynb", tmp_path)
+    with front_end("voila", tmp_path) as open_notebook:
+        notebook = open_notebook("weight_lab.ipynb")
+        expect(notebook.page.locator(".lab-row")).to_contain_text(" : 1", timeout=300_000)
+        expect(notebook.page.get_by_text("train_sweep")).to_have_count(0)
+        notebook.press("ratio", "Home")
+        expect(notebook.page.locator(".lab-row")).to_contain_text("retrieval only")
+        notebook.screenshot("lab-app")
+        assert notebook.error_outputs() == []

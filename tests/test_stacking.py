@@ -1,0 +1,78 @@
+"""What is trained together is what would have been trained alone."""
+
+import numpy as np
+import pytest
+
+from recsys_teach.backend import tf
+from recsys_teach.features import batches, learn_vocabulary
+from recsys_teach.heads import DenseHead, FactorHead
+from recsys_teach.multitask import MultitaskModel
+from recsys_teach.scoreboard import scoreboard
+from recsys_teach.shop import generate_shop
+from recsys_teach.splits import split_at_random
+from recsys_teach.stacking import StackedModel, train_sweep
+from recsys_teach.towers import ProductTower, UserTower, training_rows
+from recsys_teach.training import train_model
+
+TRAIN, TEST = split_at_random(generate_shop(users=150, products=60, rated_share=0.8, seed=1).reviews, seed=0)
+VOCABULARY = learn_vocabulary(TRAIN)
+PAIRS = [(0, 1), (0.3, 1), (2, 0.5), (1, 0)]
+CORRECTIONS = {"log_q": True, "remove_accidental_hits": True, "product_bias": True, "l2": 0.1}
+
+
+def model(rating_weight=1.0, retrieval_weight=1.0, **more):
+    tf.keras.utils.set_random_seed(3)
+    weights = {"rating_weight": rating_weight, "retrieval_weight": retrieval_weight}
+    arguments = {"head": FactorHead(VOCABULARY)} | weights | more
+    return MultitaskModel(UserTower(VOCABULARY, dim=8), ProductTower(VOCABULARY, dim=8), **arguments)
+
+
+@pytest.mark.parametrize("corrections", [CORRECTIONS, {}], ids=["corrected", "textbook"])
+def test_each_pair_learns_what_it_would_learn_alone(corrections):
+    settings = {"epochs": 2, "batch_size": 64, "seed": 5}
+    sweep = train_sweep(model(**corrections), PAIRS, TRAIN, TEST, **settings)
+    for number, pair in enumerate(PAIRS):
+        alone = model(*pair, **corrections)
+        train_model(alone, TRAIN, **settings)
+        users = alone.user_tower.embedding.embeddings.numpy()
+        np.testing.assert_allclose(sweep.user_tables[number, :, :-1], users, atol=1e-4)
+        board = scoreboard({"alone": alone}, TRAIN, TEST).loc["alone"]
+        np.testing.assert_allclose(sweep.board.iloc[number], board, atol=1e-3)
+        np.testing.assert_allclose(sweep.recommender(number).ratings(TEST), alone.ratings(TEST), atol=1e-3)
+        np.testing.assert_allclose(sweep.recommender(number).scores(TEST), alone.scores(TEST), atol=1e-3)
+
+
+@pytest.mark.parametrize("corrections", [CORRECTIONS, {}], ids=["corrected", "textbook"])
+def test_the_loss_is_the_sum_of_the_models_losses(corrections):
+    stack = StackedModel(model(**corrections), PAIRS)
+    batch = next(iter(batches(training_rows(TRAIN, stack.user_tower, stack.product_tower), batch_size=100)))
+    alone = sum(float(model(*pair, **corrections).compute_loss(batch)) for pair in PAIRS)
+    assert float(stack.compute_loss(batch)) == pytest.approx(alone, rel=1e-5)
+
+
+def test_the_template_is_left_as_it_was():
+    template = model(**CORRECTIONS)
+    stack = StackedModel(template, PAIRS)
+    before = template.user_tower.embedding.embeddings.numpy().copy()
+    train_model(stack, TRAIN, epochs=1)
+    assert (template.user_tower.embedding.embeddings.numpy() == before).all()
+    assert not np.allclose(stack.tables()[0][1, :, :-1], before)
+
+
+def test_unknown_user_dropout_trains_the_row_of_strangers():
+    template = model(**CORRECTIONS, unknown_user_dropout=0.5)
+    stack = StackedModel(template, PAIRS)
+    before = stack.tables()[0][:, 0].copy()
+    train_model(stack, TRAIN, epochs=1)
+    assert (np.abs(stack.tables()[0][:, 0] - before).max(axis=1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("weights", [[], [(-1, 1)], [(1, float("nan"))], [(1, 1), (0, 0)]])
+def test_bad_weights_are_refused(weights):
+    with pytest.raises(ValueError, match=r"weight"):
+        StackedModel(model(), weights)
+
+
+def test_only_ids_and_factor_heads_can_be_stacked():
+    with pytest.raises(ValueError, match="FactorHead"):
+        StackedModel(model(head=DenseHead()), PAIRS)
