@@ -145,8 +145,9 @@ def _balance(sweep: Sweep) -> np.ndarray:
         if sweep.ceiling is not None
         else pd.Series({"hit@10": board["hit@10"].max(), "rmse": board["rmse"].min()})
     )
-    shares = (board - floor) / (top - floor)[["hit@10", "rmse"]]
-    return shares[["hit@10", "rmse"]].min(axis=1).fillna(-np.inf).to_numpy()
+    gap = (top - floor)[["hit@10", "rmse"]].abs()  # if no pair reaches the floor, further below is still worse
+    shares = (board - floor)[["hit@10", "rmse"]] * [1, -1] / gap
+    return shares.min(axis=1).fillna(-np.inf).to_numpy()
 
 
 def _shoppers(sweep: Sweep, count: int = 12) -> list[str]:

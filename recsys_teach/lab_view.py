@@ -137,8 +137,6 @@ class WeightLab:
         self.list.value = lab_page.recommendations(self.state)
 
     def _start(self) -> None:
-        if self.train.disabled:  # a second click may be on its way before the browser knows
-            return
         if self.thread and self.thread.is_alive():
             return  # a second click that came before the button was switched off
         weights = (self.state.rating_weight, self.state.retrieval_weight)
@@ -162,7 +160,6 @@ class WeightLab:
             trained = self.trainer([weights], after_epoch=after_epoch)
             with self._lock:
                 self.state.add(trained)
-                self.scatter = lab_page.Scatter(self.state)  # the new point may lie outside the old axes
                 self.scatter = lab_page.Scatter(self.state)
                 self._syncing = True
                 self.ratio.options = self._pairs()
