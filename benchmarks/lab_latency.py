@@ -82,7 +82,7 @@ if __name__ == "__main__":
     lab = WeightLab(sweep)
     lab.ratio.index = 0
     alone = [in_python(lab, key) for key in keys]
-    for name, times in {"from key press to picture": pressed, "of which Python": alone}.items():
+    for name, times in {"from key press to picture": pressed, "the same moves in Python alone": alone}.items():
         median, high, most = np.percentile(times[WARM_UP:], [50, 95, 100])
         print(f"{name}: median {median:.1f} ms, 95th percentile {high:.1f} ms, maximum {most:.1f} ms")
     if (high := np.percentile(pressed[WARM_UP:], 95)) > MOST:

@@ -51,23 +51,13 @@ def planted(pairs=PAIRS, oracle=None):
     return assemble_sweep(np.array(pairs), *map(np.stack, zip(*map(tables, pairs))), **facts, oracle=oracle)
 
 
-class Truth(Factors):
-    def ratings(self, reviews):
-        return TEST["rating"].to_numpy() + 0.1
-
-
 SWEEP = planted()
-WITH_ORACLE = planted(oracle=Truth(USERS, PRODUCTS, *tables((1.0, 1.0)), 4.0, 0.5))  # 2 of 4, 0.1
+WITH_ORACLE = planted(oracle=Factors(USERS, PRODUCTS, *tables((4.0, 1.0)), 4.0, 0.5))
 
 
 @pytest.fixture
 def state():
     return LabState(SWEEP)
-
-
-@pytest.fixture
-def lab():
-    return WeightLab(SWEEP)
 
 
 @pytest.mark.parametrize(("weights", "nearest"), [*zip(PAIRS, PAIRS), *NEAREST.items()])
@@ -87,7 +77,7 @@ def test_bad_weights_change_nothing(state, bad):
 def test_presets_and_trail(state):
     fixed = {"rating only": (1, 0), "retrieval only": (0, 1), "the original's 0.5 : 0.5": ORIGINAL}
     assert state.presets == fixed | {"best of both": (0.25, 1)}  # 0.75 of the hits, 0.54 of the stars: more than 0.5
-    assert LabState(WITH_ORACLE).presets["best of both"] == (4, 1)  # all of both; (0.25, 1): 0.58 of the stars
+    assert LabState(WITH_ORACLE).presets["best of both"] == (4, 1)  # the oracle itself
     unlucky = LabState(planted([(0.0, 1.0), (0.5, 1.0)]))  # both have worse stars than the floor, the first by far
     assert unlucky.presets["best of both"] == (0.5, 1)
     for weights in [(1, 1), (0.9, 1), (0.5, 0.5), (4, 1), (1, 1)]:
@@ -125,7 +115,7 @@ def test_rows_by_hand_and_a_new_pair(state):
     assert list(state.row().columns) == ["model", "floor", "difference"]
     np.testing.assert_allclose(state.row().loc["hit@10"], [0.75, 0, 0.75])
     np.testing.assert_allclose(state.row().loc["rmse"], [math.sqrt(0.125), FLOOR, math.sqrt(0.125) - FLOOR])
-    np.testing.assert_allclose(LabState(WITH_ORACLE).row()["ceiling"][["hit@10", "rmse"]], [0.5, 0.1])
+    np.testing.assert_allclose(LabState(WITH_ORACLE).row()["ceiling"][["hit@10", "rmse"]], [0.5, math.sqrt(0.005)])
     state.set_weights(2, 1)
     assert not state.is_trained
     state.add(planted([(2.0, 1.0)]))
@@ -167,7 +157,8 @@ def inside(widget):
     return [widget, *(inner for child in getattr(widget, "children", ()) for inner in inside(child))]
 
 
-def test_controls(lab):
+def test_controls():
+    lab = WeightLab(SWEEP)
     kinds = (Button, BoundedFloatText, SelectionSlider, Dropdown)
     controls = [widget for widget in inside(lab.box) if isinstance(widget, kinds)]
     assert len(controls) == 4 + 2 * 2 + 1 + 2 + 1  # presets, weights, ratio, training, shopper
@@ -189,7 +180,8 @@ def test_controls(lab):
         assert (lab.state.rating_weight, lab.state.retrieval_weight) == shown(lab)[:2] == weights
 
 
-def test_both_weights_0_are_refused_in_the_lab(lab):
+def test_both_weights_0_are_refused_in_the_lab():
+    lab = WeightLab(SWEEP)
     for control in (lab.boxes["rating weight"], lab.sliders["rating weight"]):
         lab.presets[0].click()
         assert lab.status.value == ""
@@ -199,23 +191,22 @@ def test_both_weights_0_are_refused_in_the_lab(lab):
 
 
 def test_training_adds_a_point():
-    calls, during, clicked = [], [], threading.Event()
+    calls, clicked = [], threading.Event()
 
-    def trainer(lab, weights, after_epoch):
+    def trainer(weights, after_epoch):
         assert clicked.wait(60)
-        calls.append(weights)
-        during.append((lab.train.disabled, lab.cancel.disabled))
+        calls.append((weights, lab.train.disabled, lab.cancel.disabled))
         after_epoch(2)
         return planted(weights)
 
-    lab = WeightLab(SWEEP, lambda weights, after_epoch: trainer(lab, weights, after_epoch), epochs=2)
+    lab = WeightLab(SWEEP, trainer, epochs=2)
     lab.boxes["rating weight"].value = 2.0
     points = lab.picture.value.count("<circle")
     lab.train.click()
     lab.train.click()  # twice, before the browser knows that the button is switched off
     clicked.set()
     lab.thread.join()
-    assert (calls, during) == ([[(2, 1)]], [(True, False)])
+    assert calls == [([(2, 1)], True, False)]
     assert "Trained 2 : 1" in lab.status.value
     assert (lab.picture.value.count("<circle") - points, lab.progress.value) == (1, 2)
     assert [pair for _, pair in lab.ratio.options] == [1, 2, 3, 5, 4, 0]
@@ -224,19 +215,16 @@ def test_training_adds_a_point():
     assert lab_page.TOP < height < lab_page.HEIGHT - lab_page.BOTTOM  # in the picture, though worse than all others
 
 
-def no_rows(lab, weights, after_epoch):
-    raise ValueError("no rows <b>")
+@pytest.mark.parametrize("words", ["no rows &lt;b&gt;", "Cancelled: 1 : 0.5"])
+def test_training_that_adds_nothing(words):
+    def trainer(weights, after_epoch):
+        if words.startswith("no"):
+            raise ValueError("no rows <b>")
+        lab.cancel.click()
+        after_epoch(1)
+        return planted(PAIRS[:1])
 
-
-def cancelled(lab, weights, after_epoch):
-    lab.cancel.click()
-    after_epoch(1)
-    return planted(weights)
-
-
-@pytest.mark.parametrize(("trainer", "words"), [(no_rows, "no rows &lt;b&gt;"), (cancelled, "Cancelled: 1 : 0.5")])
-def test_training_that_adds_nothing(trainer, words):
-    lab = WeightLab(SWEEP, lambda weights, after_epoch: trainer(lab, weights, after_epoch), epochs=2)
+    lab = WeightLab(SWEEP, trainer)
     lab.state.set_weights(1, 0.5)
     lab.train.click()
     lab.thread.join()
