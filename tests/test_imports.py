@@ -13,7 +13,7 @@ import recsys_teach
 PACKAGE = Path(recsys_teach.__file__).parent
 ORDER = (
     *("schema", "wording", "shop", "data", "splits", "texts", "recipes"),
-    *("metrics", "baselines", "scoreboard", "sweep", "plots", "lab", "lab_page", "lab_view"),
+    *("metrics", "baselines", "scoreboard", "sweep", "plots", "lab", "lab_page", "widget", "lab_view"),
     *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "training"),
     *("stacking", "ladder", "cli"),
 )
