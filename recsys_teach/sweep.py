@@ -11,6 +11,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.baselines import DampedBiases, Popularity
-from recsys_teach.schema import CATEGORY, PRODUCT, TITLE, USER
+from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER
 from recsys_teach.scoreboard import scoreboard
 
 FORMAT = "recsys-teach sweep 1"
@@ -92,6 +93,13 @@ class Sweep:
             raise ValueError(
                 "these sweeps know different users or products: only sweeps on the same rows can be joined."
             )
+        same_rows = all(
+            np.array_equal(getattr(self, rows), getattr(other, rows)) for rows in ("bought", "bought_later")
+        )
+        if not (same_rows and np.allclose([self.mean, self.taste], [other.mean, other.taste])):
+            raise ValueError(
+                "these sweeps have other rows, ratings or heads: only sweeps on the same rows can be joined."
+            )
         return replace(
             self,
             weights=np.concatenate([self.weights, other.weights]),
@@ -112,11 +120,10 @@ class Sweep:
             "board": self.board.to_dict("split"),
             "baselines": self.baselines.to_dict("split"),
         }
+        arrays = {name: getattr(self, name) for name in ARRAYS} | {"json": np.array(json.dumps(facts))}
         unfinished = path.with_name(path.name + ".part")
         with unfinished.open("wb") as file:
-            np.savez_compressed(
-                file, json=np.array(json.dumps(facts)), **{name: getattr(self, name) for name in ARRAYS}
-            )
+            np.savez_compressed(file, **arrays)
         unfinished.replace(path)
 
     @classmethod
@@ -128,17 +135,27 @@ class Sweep:
                 arrays = {name: file[name] for name in ARRAYS}
             if facts.pop("format") != FORMAT:
                 raise KeyError("format")
+            frames = {name: pd.DataFrame(**facts.pop(name)).rename_axis("model") for name in ("board", "baselines")}
+            return cls(catalogue=pd.DataFrame(facts.pop("catalogue")), **facts, **arrays, **frames)
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"there is no file {path}: save a sweep there first, with its method save."
             ) from None
-        except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except BROKEN as error:
             raise ValueError(f"{path} is no sweep that this version can read: train it again, and save it.") from error
-        frames = {name: pd.DataFrame(**facts.pop(name)).rename_axis("model") for name in ("board", "baselines")}
-        return cls(catalogue=pd.DataFrame(facts.pop("catalogue")), **facts, **arrays, **frames)
 
 
 ARRAYS = ("weights", "user_tables", "product_tables", "bought", "bought_later")
+BROKEN = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    NotImplementedError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 
 
 def assemble_sweep(
@@ -155,13 +172,17 @@ def assemble_sweep(
     oracle: Any = None,
 ) -> Sweep:
     """A sweep of these tables, scored on the test rows beside the baselines. The arguments are those of `Sweep`."""
-    first = train.drop_duplicates(PRODUCT).set_index(PRODUCT).reindex(products)
-    titles = first[TITLE] if TITLE in first else pd.Series(products, products)
-    categories = first[CATEGORY] if CATEGORY in first else pd.Series("", products)
-    catalogue = pd.DataFrame({PRODUCT: products, TITLE: list(titles), CATEGORY: list(categories)})
+    titles, categories = _first(train, TITLE), _first(train, CATEGORY)
+    catalogue = pd.DataFrame(
+        {
+            PRODUCT: products,
+            TITLE: [titles.get(product, product) for product in products],
+            CATEGORY: [categories.get(product, "") for product in products],
+        }
+    )
+    in_time = (rows.sort_values(TIMESTAMP, kind="stable") if TIMESTAMP in rows else rows for rows in (train, test))
     bought, bought_later = (
-        np.stack([row_numbers(users, rows[USER]), row_numbers(products, rows[PRODUCT])], axis=1)
-        for rows in (train, test)
+        np.stack([row_numbers(users, rows[USER]), row_numbers(products, rows[PRODUCT])], axis=1) for rows in in_time
     )
     rivals = {"popularity": Popularity(train), "damped biases": DampedBiases(train)} | (
         {"oracle": oracle} if oracle else {}
@@ -175,6 +196,13 @@ def assemble_sweep(
     board.attrs = {}
     own = board.iloc[: len(weights)].set_axis([name_of_pair(*pair) for pair in weights]).rename_axis("model")
     return replace(sweep, board=own, baselines=board.iloc[len(weights) :])
+
+
+def _first(reviews: pd.DataFrame, column: str) -> dict[str, str]:
+    """The first text in this column about each product that has one."""
+    texts = reviews.get(column, pd.Series("", reviews.index)).fillna("")
+    named = reviews.assign(text=texts)[texts != ""].drop_duplicates(PRODUCT)
+    return dict(zip(named[PRODUCT], named["text"]))
 
 
 def name_of_pair(rating_weight: float, retrieval_weight: float) -> str:

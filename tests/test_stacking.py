@@ -46,6 +46,7 @@ def test_each_pair_learns_what_it_would_learn_alone(corrections):
 def test_the_loss_is_the_sum_of_the_models_losses(corrections):
     stack = StackedModel(model(**corrections), PAIRS)
     batch = next(iter(batches(training_rows(TRAIN, stack.user_tower, stack.product_tower), batch_size=100)))
+    batch["user_id"] = tf.where(tf.range(100) < 30, 0, batch["user_id"])  # strangers, as dropout makes them
     alone = sum(float(model(*pair, **corrections).compute_loss(batch)) for pair in PAIRS)
     assert float(stack.compute_loss(batch)) == pytest.approx(alone, rel=1e-5)
 
@@ -53,6 +54,10 @@ def test_the_loss_is_the_sum_of_the_models_losses(corrections):
 def test_the_template_is_left_as_it_was():
     template = model(**CORRECTIONS)
     stack = StackedModel(template, PAIRS)
+    assert {variable.ref() for variable in stack.trainable_variables} == {
+        stack.user_table.ref(),
+        stack.product_table.ref(),
+    }
     before = template.user_tower.embedding.embeddings.numpy().copy()
     train_model(stack, TRAIN, epochs=1)
     assert (template.user_tower.embedding.embeddings.numpy() == before).all()
@@ -71,6 +76,28 @@ def test_unknown_user_dropout_trains_the_row_of_strangers():
 def test_bad_weights_are_refused(weights):
     with pytest.raises(ValueError, match=r"weight"):
         StackedModel(model(), weights)
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["rating_weight", "retrieval_weight"])
+def test_a_bad_weight_is_named(name, weight):
+    pair = (weight, 1.0) if name == "rating_weight" else (1.0, weight)
+    with pytest.raises(ValueError, match=f"{name} is {weight}"):
+        StackedModel(model(), [(1.0, 1.0), pair])
+
+
+@pytest.mark.parametrize("kind", ["summary", "title", "layers"])
+def test_texts_and_layers_are_refused(kind):
+    words = learn_vocabulary(TRAIN, max_words=20)
+    user_tower = UserTower(words, summary=kind == "summary", layer_sizes=[8] if kind == "layers" else [])
+    towers = user_tower, ProductTower(words, title=kind == "title")
+    full = MultitaskModel(*towers, rating_weight=1.0, retrieval_weight=1.0, head=FactorHead(words))
+    with pytest.raises(ValueError, match="leave texts and layers out"):
+        StackedModel(full, PAIRS)
+
+
+def test_purchases_that_nobody_rated_are_part_of_what_is_trained():
+    assert 0.1 < TRAIN["rating"].isna().mean() < 0.9
 
 
 def test_only_ids_and_factor_heads_can_be_stacked():

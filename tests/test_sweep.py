@@ -1,11 +1,14 @@
 """A sweep's numbers, worked out by hand, and its way to a file and back."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from recsys_teach.scoreboard import scoreboard
-from recsys_teach.sweep import Factors, Sweep, assemble_sweep
+from recsys_teach.sweep import ARRAYS, FORMAT, Factors, Sweep, assemble_sweep, name_of_pair
 
 TRAIN = pd.DataFrame(
     {"user_id": list("aabbc"), "product_id": list("xyxzy"), "rating": [5.0, 3.0, 4.0, 2.0, 1.0]},
@@ -15,8 +18,8 @@ USERS = np.array([[0.0, 0.0], [1.0, 0.5], [2.0, -0.5], [-1.0, 0.0]])  # unknown,
 PRODUCTS = np.array([[9.0, 0.0, 0.0], [1.0, 0.1, 0.0], [2.0, 0.2, 0.5], [3.0, 0.3, -4.0]])  # unknown, x, y, z
 
 
-def sweep(scale=1.0):
-    names = {"users": list("abc"), "products": list("xyz"), "train": TRAIN, "test": TEST}
+def sweep(scale=1.0, train=TRAIN, **more):
+    names = {"users": list("abc"), "products": list("xyz"), "train": train, "test": TEST} | more
     weights = np.array([(1.0, 0.0), (0.5, 1.0)])
     return assemble_sweep(
         weights, np.stack([USERS, scale * USERS]), np.stack([PRODUCTS] * 2), mean=3.0, taste=0.5, **names
@@ -49,8 +52,9 @@ def test_titles_are_product_ids_where_there_are_none():
 
 
 def test_joined_puts_the_other_pairs_last():
-    both = sweep().joined(sweep(scale=2.0))
-    assert both.weights.tolist() == [[1, 0], [0.5, 1], [1, 0], [0.5, 1]]
+    other = sweep(scale=2.0)
+    both = sweep().joined(replace(other, weights=2 * other.weights))
+    assert both.weights.tolist() == [[1, 0], [0.5, 1], [2, 0], [1, 2]]
     assert (both.user_tables[3] == 2 * USERS).all()
     assert len(both.board) == 4
 
@@ -82,3 +86,96 @@ def test_other_arrays_and_missing_files_are_refused(tmp_path):
         Sweep.load(tmp_path / "other.npz")
     with pytest.raises(FileNotFoundError, match="there is no file"):
         Sweep.load(tmp_path / "missing.npz")
+
+
+class Truth:
+    """An oracle that knows what was bought."""
+
+    products = ("x", "y", "z")
+
+    def scores(self, reviews):
+        return np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])
+
+    def ratings(self, reviews):
+        return TEST["rating"].to_numpy() - 1
+
+
+def test_floor_and_ceiling_by_hand():
+    own = sweep(oracle=Truth())
+    assert own.ceiling["rmse"] == 1  # every star is off by one
+    assert own.ceiling["hit@1"] == 1
+    assert list(own.baselines.index) == ["popularity", "damped biases", "oracle"]
+    made_up = pd.DataFrame({"hit@1": [0.2, np.nan, 0.9], "rmse": [1.8, 1.5, 0.5]}, index=own.baselines.index)
+    own = replace(own, baselines=made_up)
+    assert own.floor.to_dict() == {"hit@1": 0.2, "rmse": 1.5}
+    assert own.ceiling.to_dict() == {"hit@1": 0.9, "rmse": 0.5}
+
+
+def test_a_product_is_called_what_the_first_row_with_a_title_calls_it():
+    texts = {"title": ["", "Y", "X", None, "other"], "category": ["", "c", "d", None, "e"]}
+    catalogue = sweep(train=TRAIN.assign(**texts)).catalogue
+    assert catalogue.to_numpy().tolist() == [["x", "X", "d"], ["y", "Y", "c"], ["z", "z", ""]]
+
+
+def test_purchases_are_in_order_of_time():
+    days = pd.to_datetime(["2023-01-05", "2023-01-01", "2023-01-02", "2023-01-01", "2023-01-03"])
+    bought = sweep(train=TRAIN.assign(timestamp=days)).bought
+    assert bought.tolist() == [[1, 2], [2, 3], [2, 1], [3, 2], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"users": list("abz")},
+        {"catalogue": sweep().catalogue.assign(title="?")},
+        {"bought": sweep().bought[::-1]},
+        {"bought_later": sweep().bought_later[:1]},
+        {"mean": 2.0},
+        {"taste": 2.0},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_sweeps_on_other_rows_are_not_joined(other):
+    with pytest.raises(ValueError, match="only sweeps on the same rows can be joined"):
+        sweep().joined(replace(sweep(), **other))
+
+
+@pytest.mark.parametrize("facts", ["[1]", "{}", json.dumps({"format": FORMAT}), json.dumps({"format": "another"})])
+def test_facts_that_are_not_a_sweeps_are_refused(tmp_path, facts):
+    np.savez(tmp_path / "a.npz", json=np.array(facts), **dict.fromkeys(ARRAYS, np.zeros(1)))
+    with pytest.raises(ValueError, match="is no sweep that this version can read"):
+        Sweep.load(tmp_path / "a.npz")
+
+
+def test_a_file_that_is_cut_short_or_damaged_or_one_array_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    sweep().save(path)
+    whole = path.read_bytes()
+    start = whole.index(b"user_tables.npy") + 60  # within the compressed array
+    damaged = whole[:start] + bytes(byte ^ 0x55 for byte in whole[start : start + 20]) + whole[start + 20 :]
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    for content in (whole[:-1], whole[: len(whole) // 2], whole[:10], damaged, (tmp_path / "array.npy").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is no sweep that this version can read"):
+            Sweep.load(path)
+
+
+def test_the_file_is_without_pickle_and_a_failed_save_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a.npz"
+    sweep().save(path)
+    with np.load(path, allow_pickle=False) as file:
+        assert {name: file[name].dtype.kind for name in file} == {**dict.fromkeys(ARRAYS, "f"), "json": "U"} | {
+            "bought": "i",
+            "bought_later": "i",
+        }
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        replace(sweep(), users=[object()]).save(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+    assert path.read_bytes() == before
+
+
+def test_names_of_pairs():
+    pairs = [(3, 0), (0, 0.1), (1 / 8, 1), (0.25, 1), (0.123456, 2), (1000, 1 / 256)]
+    names = ["rating only", "retrieval only", "1/8 : 1", "0.25 : 1", "0.1235 : 2", "1000 : 1/256"]
+    assert [name_of_pair(*pair) for pair in pairs] == names
