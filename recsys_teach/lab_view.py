@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import display
 
-from recsys_teach import lab_page
+from recsys_teach import lab_page, widget
 from recsys_teach.lab import MAX_WEIGHT, LabState, place
 from recsys_teach.sweep import Sweep, name_of_pair
 
@@ -81,8 +81,7 @@ class WeightLab:
         display(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        return {"application/vnd.jupyter.widget-view+json": view} | lab_page.static_bundle(self.state)
+        return widget.bundle(self.box, lab_page.static_bundle(self.state))
 
     def _pairs(self) -> list[tuple[str, int]]:
         """The trained pairs from retrieval only to rating only: a stop of the ratio slider each."""
@@ -95,8 +94,8 @@ class WeightLab:
             slider.observe(lambda change, name=name: self._weight(name, change["new"]), "value")
             self.boxes[name].observe(lambda change, name=name: self._weight(name, change["new"]), "value")
         self.ratio.observe(lambda change: self._move(*self.state.sweep.weights[change["new"]]), "value")
-        for button, weights in zip(self.presets, self.state.presets.values()):
-            button.on_click(lambda _, weights=weights: self._move(*weights))
+        for button in self.presets:
+            button.on_click(lambda pressed: self._move(*self.state.presets[pressed.description]))
         self.shopper.observe(lambda change: self._look_at(change["new"]), "value")
         self.train.on_click(lambda _: self._start())
         self.cancel.on_click(lambda _: self._cancel.set())
@@ -106,9 +105,9 @@ class WeightLab:
         self._move(*(weights | {name: value}).values())
 
     def _move(self, rating_weight: float, retrieval_weight: float) -> None:
-        if self._syncing:
-            return
         with self._lock:
+            if self._syncing:  # this very thread is rendering, and moves the controls itself
+                return
             try:
                 self.state.set_weights(rating_weight, retrieval_weight)
                 self.status.value = ""
@@ -137,8 +136,8 @@ class WeightLab:
         self.list.value = lab_page.recommendations(self.state)
 
     def _start(self) -> None:
-        if self.thread and self.thread.is_alive():
-            return  # a second click that came before the button was switched off
+        if self.trainer is None or (self.thread and self.thread.is_alive()):
+            return  # perhaps a second click that came before the button was switched off
         weights = (self.state.rating_weight, self.state.retrieval_weight)
         self._cancel.clear()
         self.train.disabled, self.cancel.disabled = True, False
@@ -155,14 +154,17 @@ class WeightLab:
             if self._cancel.is_set():
                 raise CancelledError
 
-        assert self.trainer is not None
         try:
+            assert self.trainer is not None  # or the button is switched off
             trained = self.trainer([weights], after_epoch=after_epoch)
             with self._lock:
                 self.state.add(trained)
                 self.scatter = lab_page.Scatter(self.state)
                 self._syncing = True
-                self.ratio.options = self._pairs()
+                try:
+                    self.ratio.options = self._pairs()
+                finally:
+                    self._syncing = False
                 self.render()
             self.status.value = f"Trained {name_of_pair(*weights)}: the point is in the picture."
         except CancelledError:
@@ -170,7 +172,6 @@ class WeightLab:
         except Exception as error:
             self.status.value = f"<b>Training failed:</b> {escape(str(error) or type(error).__name__)}"
         finally:
-            self._syncing = False
             self.train.disabled, self.cancel.disabled = False, True
             self.progress.layout.visibility = "hidden"
 

@@ -89,17 +89,10 @@ class Sweep:
 
     def joined(self, other: "Sweep") -> "Sweep":
         """This sweep and the pairs of another one on the same training and test rows."""
-        if self.users != other.users or not self.catalogue.equals(other.catalogue):
-            raise ValueError(
-                "these sweeps know different users or products: only sweeps on the same rows can be joined."
-            )
-        same_rows = all(
-            np.array_equal(getattr(self, rows), getattr(other, rows)) for rows in ("bought", "bought_later")
-        )
-        if not (same_rows and np.allclose([self.mean, self.taste], [other.mean, other.taste])):
-            raise ValueError(
-                "these sweeps have other rows, ratings or heads: only sweeps on the same rows can be joined."
-            )
+        same = self.users == other.users and self.catalogue.equals(other.catalogue)
+        same = same and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ROWS)
+        if not (same and np.allclose([self.mean, self.taste], [other.mean, other.taste])):
+            raise ValueError("these sweeps are of different rows or heads: only sweeps on the same rows can be joined.")
         return replace(
             self,
             weights=np.concatenate([self.weights, other.weights]),
@@ -145,7 +138,8 @@ class Sweep:
             raise ValueError(f"{path} is no sweep that this version can read: train it again, and save it.") from error
 
 
-ARRAYS = ("weights", "user_tables", "product_tables", "bought", "bought_later")
+ROWS = ("bought", "bought_later")
+ARRAYS = ("weights", "user_tables", "product_tables", *ROWS)
 BROKEN = (
     ValueError,
     KeyError,

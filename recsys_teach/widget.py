@@ -5,6 +5,12 @@ from typing import Any
 import ipywidgets as widgets
 
 
+def bundle(box: widgets.Widget, fallback: dict[str, str]) -> dict[str, Any]:
+    """What a notebook stores of a widget by MIME type: its view, and what stands for it where no kernel runs."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+    return {"application/vnd.jupyter.widget-view+json": view} | fallback
+
+
 class WithFallback:
     """A widget, and what stands for it on a page without a kernel; end a cell with it.
 
@@ -18,9 +24,4 @@ class WithFallback:
         self.box, self.html, self.text = box, html, text
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        return {
-            "application/vnd.jupyter.widget-view+json": view,
-            "text/html": self.html,
-            "text/plain": self.text,
-        }
+        return bundle(self.box, {"text/html": self.html, "text/plain": self.text})

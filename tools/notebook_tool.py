@@ -1,7 +1,6 @@
 """Runs, stores and cleans the course's notebooks: `python tools/notebook_tool.py run|store|clean [NOTEBOOK ...]`."""
 
 import argparse
-import copy
 import os
 import re
 import sys
@@ -46,17 +45,11 @@ def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
             had_view = output.data.pop(WIDGET_VIEW, None)
             if had_view and set(output.data) <= {"text/plain"}:
                 continue  # a widget without a fallback says nothing where no kernel runs
-            if had_view and {"image/png", "text/html"} <= set(
-                output.data
-            ):  # pages show one type of an output: make two
-                picture = copy.deepcopy(output)
-                picture.data = nbformat.from_dict(
-                    {"image/png": output.data.pop("image/png"), "text/plain": "a picture"}
-                )
-                yield picture
-                yield nbformat.v4.new_output(
-                    "stream", text="Above, a picture; below, a table: what the widget shows.\n"
-                )
+            if had_view and {"image/png", "text/html"} <= set(output.data):
+                # Pages show one type of each output: this makes two outputs of it.
+                picture = {"image/png": output.data.pop("image/png"), "text/plain": "a picture"}
+                yield nbformat.v4.new_output("display_data", picture)
+                yield nbformat.v4.new_output("stream", text="Above, a picture; below, a table: what the lab shows.\n")
         yield output
 
 
