@@ -106,27 +106,27 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
     ax = _axes("hit@10 →", "rmse (stars, up is better)")
     ax.plot(points["hit@10"], points["rmse"], "o", color=BLUE, fillstyle="none", label="dominated")
     ax.plot(front["hit@10"], front["rmse"], "o-", color=BLUE, label="Pareto front")
-    for name, point in points[_apart(points)].iterrows():
+    ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
+    if ceiling is not None:
+        ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
+    for name, point in points[_apart(points["rmse"], ax)].iterrows():
         left = point["hit@10"] < points["hit@10"].median()  # names stand outside, where they don't meet
         offset, side = ((-8, -3), "right") if left else ((8, -3), "left")
         xy = point["hit@10"], point["rmse"]
         ax.annotate(str(name), xy, offset, textcoords="offset points", ha=side, fontsize=9)
-    ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
-    if ceiling is not None:
-        ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
     ax.invert_yaxis()
     ax.legend(frameon=False)
     spans = ", ".join(f"{name} ({point['hit@10']:.3f}, {point['rmse']:.3f})" for name, point in front.iterrows())
     return ax, f"On the Pareto front, as (hit@10, RMSE): {spans}."
 
 
-def _apart(points: pd.DataFrame) -> list[bool]:
+def _apart(heights: pd.Series, ax: Axes) -> list[bool]:
     """Which points can be named without one name on another: from the top, those a line of text below the last one."""
-    height = 0.08 * (points["rmse"].max() - points["rmse"].min())
-    named, last = pd.Series(False, points.index), -np.inf
-    for name, rmse in points["rmse"].sort_values().items():
-        if rmse - last >= height:
-            named[name], last = True, rmse
+    line = 0.08 * abs(np.diff(ax.get_ylim())[0])
+    named, last = pd.Series(False, heights.index), -np.inf
+    for name, height in heights.sort_values().items():
+        if height - last >= line:
+            named[name], last = True, height
     return named.tolist()
 
 
