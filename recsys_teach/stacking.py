@@ -82,12 +82,15 @@ class StackedModel(tfrs.Model):
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
         """The sum of what each copy's own `MultitaskModel.compute_loss` would be."""
         ids = self.like.model.retrieval.forget(ids) if training else ids
-        user_rows, product_rows = self(ids, training=training)
-        users, products = user_rows[:, :, :-1], product_rows[:, :, :-2]
+        different, column, copies = tf.unique_with_counts(ids[PRODUCT])  # a batch holds many a product several times
+        user_rows, candidate_rows = self(ids | {PRODUCT: different}, training=training)
+        users, user_bias = tf.split(user_rows, [-1, 1], axis=2)
+        candidates, candidate_bias, candidate_score = tf.split(candidate_rows, [-1, 1, 1], axis=2)
+        products, product_bias = (tf.gather(part, column, axis=1) for part in (candidates, candidate_bias))
         losses = tf.stack(
             [
-                self._rating_losses(users, products, user_rows[:, :, -1], product_rows[:, :, -2], ids),
-                self._retrieval_losses(users, products, product_rows[:, :, -1], ids),
+                self._rating_losses(users, products, tf.squeeze(user_bias, 2), tf.squeeze(product_bias, 2), ids),
+                self._retrieval_losses(users, candidates, candidate_score, different, column, copies),
             ],
             axis=1,
         )
@@ -108,19 +111,23 @@ class StackedModel(tfrs.Model):
         bias_costs += product_bias**2 / tf.gather(head.product_counts, ids[PRODUCT])
         return tf.reduce_sum(errors**2 + head.damping * head.spread**2 * bias_costs, axis=1)
 
-    def _retrieval_losses(self, users, products, product_bias, ids: Ids) -> tf.Tensor:
-        """Each pair's in-batch softmax, `[pairs]`: what `tfrs.tasks.Retrieval` does, with one mask for all pairs."""
+    def _retrieval_losses(self, users, candidates, offset, different, column, copies) -> tf.Tensor:
+        """Each pair's in-batch softmax, `[pairs]`: that of `tfrs.tasks.Retrieval`, with a column for each product
+        of the batch instead of one for each row. c copies of a score s are one of s + log c: c · eˢ = e^(s + log c).
+        """
         retrieval = self.like.model.retrieval
-        offset = product_bias[:, None, :] if retrieval.product_bias else 0.0
+        offset = offset if retrieval.product_bias else tf.zeros_like(offset)
         if retrieval.shares is not None:
-            offset -= tf.math.log(tf.clip_by_value(tf.gather(retrieval.shares, ids[PRODUCT]), 1e-6, 1.0))
-        rows = tf.range(tf.shape(ids[PRODUCT])[0])
-        if retrieval.remove_accidental_hits:
-            same = (ids[PRODUCT][:, None] == ids[PRODUCT]) & (rows[:, None] != rows)
-            offset += tf.where(same, tf.float32.min / 100, 0.0)
-        logits = tf.matmul(users, products, transpose_b=True) + offset
-        own = tf.broadcast_to(rows, tf.shape(logits)[:2])
-        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(own, logits), axis=1)
+            shares = tf.gather(retrieval.shares, different)
+            offset -= tf.math.log(tf.clip_by_value(shares, 1e-6, 1.0))[:, None]
+        users = tf.concat([users, tf.ones_like(users[:, :, :1])], axis=2)  # u · p + b is (u, 1) · (p, b)
+        candidates = tf.concat([candidates, offset], axis=2)
+        log_copies = tf.math.log(tf.cast(copies, tf.float32))
+        if retrieval.remove_accidental_hits:  # its own copies are no wrong answers to a row
+            log_copies *= tf.one_hot(column, tf.size(different), on_value=0.0, off_value=1.0)
+        logits = tf.matmul(users, candidates, transpose_b=True) + log_copies
+        own = tf.reduce_sum(users * tf.gather(candidates, column, axis=1), axis=2)
+        return tf.reduce_sum(tf.reduce_logsumexp(logits, axis=2) - own, axis=1)
 
     def tables(self) -> tuple[np.ndarray, np.ndarray]:
         """The tables of the users and of the products by pair, with biases in stars: see `sweep.Factors`."""
