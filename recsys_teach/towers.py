@@ -19,7 +19,7 @@ class Words(tf.keras.layers.Layer):
 
     def __init__(self, vocabulary: list[str], dim: int):
         super().__init__()
-        self.lookup = tf.keras.layers.TextVectorization(vocabulary=vocabulary)
+        self.lookup = tf.keras.layers.TextVectorization(vocabulary=_sealed(vocabulary))
         self.embedding = tf.keras.layers.Embedding(len(vocabulary) + 2, dim)  # 0 pads short texts, 1 is unknown
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
@@ -46,7 +46,7 @@ class Tower(tf.keras.Model):
         super().__init__()
         self.column, self.text = column, text
         self.columns = (column, text) if words else (column,)
-        self.lookup = tf.keras.layers.StringLookup(vocabulary=ids, oov_token="")  # no id is empty: see `schema`
+        self.lookup = tf.keras.layers.StringLookup(vocabulary=_sealed(ids), oov_token="")  # no id is empty: see `schema`
         self.embedding = tf.keras.layers.Embedding(len(ids) + 1, dim)
         self.words = Words(words, dim) if words else None
         activations = ["relu"] * (len(layer_sizes) - 1) + ["linear"]
@@ -108,3 +108,8 @@ def read(reviews: pd.DataFrame, *towers: Tower) -> Ids:
 def training_rows(reviews: pd.DataFrame, *towers: Tower) -> Ids:
     """The ids that these towers read, and the ratings: looked up once, before training, not in every epoch."""
     return read(reviews, *towers) | {RATING: tf.constant(reviews[RATING].to_numpy(np.float32))}
+
+
+def _sealed(strings: list[str]) -> np.ndarray:
+    """The same as an array: a list that a layer holds is searched by Keras, item by item, for layers in it."""
+    return np.array(strings, dtype=object)

@@ -46,6 +46,8 @@ def train_model(
             raise ValueError("no validation row has a product that the model knows: take other rows, or none.")
         held_back = batches(training_rows(known, model.user_tower, model.product_tower), batch_size=batch_size)
     model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
+    model.compute_loss({name: values[:2] for name, values in rows.items()})  # makes what parameters aren't there yet,
+    model.optimizer.build(model.trainable_variables)  # or else TensorFlow would trace everything twice
     progress = Progress(epochs, after_epoch)
     model.fit(
         batches(rows, batch_size=batch_size, seed=seed),
