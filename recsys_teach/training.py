@@ -1,6 +1,7 @@
 """Floor 4: trains any of the models on a table of reviews, fast, and stops where it stops learning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from recsys_teach.features import batches
 from recsys_teach.schema import PRODUCT
 from recsys_teach.towers import training_rows
 
-STEPS_AT_ONCE = 16  # steps that Keras runs before it returns to Python: nearly halves an epoch of small batches
+STEPS_AT_ONCE = 1000
 PATIENCE, PROGRESS = 2, 0.001  # training stops when the validation loss hasn't fallen by 0.1 % for two epochs
 TASKS = ("rating", "retrieval")
 
@@ -45,46 +46,57 @@ def train_model(
         if known.empty:
             raise ValueError("no validation row has a product that the model knows: take other rows, or none.")
         held_back = batches(training_rows(known, model.user_tower, model.product_tower), batch_size=batch_size)
-    model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
+    model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate))
     model.compute_loss({name: values[:2] for name, values in rows.items()})  # makes what parameters aren't there yet,
     model.optimizer.build(model.trainable_variables)  # or else TensorFlow would trace everything twice
-    progress = Progress(epochs, after_epoch)
-    model.fit(
-        batches(rows, batch_size=batch_size, seed=seed),
-        validation_data=held_back,
-        epochs=epochs,
-        verbose=0,
-        callbacks=[progress],
-    )
-    return progress.losses
+    learn = _epoch(model, model.train_step, batches(rows, batch_size=batch_size, seed=seed))
+    look = _epoch(model, model.test_step, held_back) if held_back else dict
+    weights = {task: getattr(model, f"{task}_weight", 1.0) for task in TASKS}
+    losses = []
+    with tqdm(range(1, epochs + 1), type(model).__name__, unit="epoch", leave=False, delay=2) as bar:
+        for epoch in bar:
+            row = learn() | {f"val_{name}": loss for name, loss in look().items()}
+            if held_back:
+                row["validation"] = sum(weights[task] * row.get(f"val_{task}_loss", 0.0) for task in TASKS)
+            losses.append(row)
+            if after_epoch:
+                after_epoch(epoch)
+            if held_back and out_of_patience([row["validation"] for row in losses]):
+                break
+    return pd.DataFrame(losses, pd.RangeIndex(1, len(losses) + 1, name="epoch"))
 
 
-class Progress(tf.keras.callbacks.Callback):
-    """Keeps the losses, stops early, and shows a tqdm bar over the epochs that is gone when training ends."""
+def _epoch(model: tfrs.Model, step: Callable, data: tf.data.Dataset) -> Callable[[], dict[str, float]]:
+    """What takes this step with every batch once, and returns the means of the losses over the batches.
 
-    def __init__(self, epochs: int, after_epoch: Callable[[int], None] | None = None):
-        super().__init__()
-        self.after_epoch = after_epoch
-        self.bar = tqdm(total=epochs, unit="epoch", leave=False, delay=2)
-        self.losses = pd.DataFrame(index=pd.RangeIndex(1, 1, name="epoch"), dtype=float)
-        self.best, self.best_epoch = np.inf, 0
+    TensorFlow takes many steps by itself before it comes back to Python, which is when an interrupt is heard. (Keras'
+    `fit` would trace the step twice, since it wants the last step's results.)
+    """
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_description(type(self.model).__name__, refresh=False)
-        self.bar.update()
-        # Keras' own "loss" is that of the last batch alone; these are means.
-        names = [part + task + "_loss" for part in ("", "val_") for task in TASKS]
-        losses = {name: logs[name] for name in names if name in logs}
-        if any(name.startswith("val_") for name in losses):
-            weights = {task: getattr(self.model, f"{task}_weight", 1.0) for task in TASKS}
-            losses["validation"] = sum(weights[t] * losses.get(f"val_{t}_loss", 0.0) for t in TASKS)
-        self.losses = pd.concat([self.losses, pd.DataFrame(losses, index=[epoch + 1])]).rename_axis("epoch")
-        if "validation" in losses:
-            if losses["validation"] < (1 - PROGRESS) * self.best:
-                self.best, self.best_epoch = losses["validation"], epoch
-            self.model.stop_training = epoch - self.best_epoch >= PATIENCE
-        if self.after_epoch:
-            self.after_epoch(epoch + 1)
+    @tf.function
+    def steps(batch: Any, count: tf.Tensor) -> None:
+        for _ in tf.range(count):
+            step(next(batch))
 
-    def on_train_end(self, logs=None):
-        self.bar.close()
+    def epoch() -> dict[str, float]:
+        model.reset_metrics()
+        batch, count = iter(data), int(data.cardinality())
+        for first in range(0, count, STEPS_AT_ONCE):
+            steps(batch, tf.constant(min(STEPS_AT_ONCE, count - first)))
+        means = {metric.name: float(metric.result()) for metric in model.metrics}
+        return {name: means[name] for name in (f"{task}_loss" for task in TASKS) if name in means}
+
+    return epoch
+
+
+def out_of_patience(validation: Sequence[float]) -> bool:
+    """Has the loss not fallen by a thousandth of its best for two epochs?
+
+    >>> out_of_patience([3.0, 2.0, 2.5]), out_of_patience([3.0, 2.0, 2.5, 2.1])
+    (False, True)
+    """
+    best, best_epoch = np.inf, 0
+    for epoch, loss in enumerate(validation):
+        if loss < (1 - PROGRESS) * best:
+            best, best_epoch = loss, epoch
+    return len(validation) - 1 - best_epoch >= PATIENCE
