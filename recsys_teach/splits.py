@@ -48,12 +48,12 @@ def _cut(reviews: pd.DataFrame, test_share: float) -> Split:
 
 def new_users(train: pd.DataFrame, test: pd.DataFrame) -> pd.Series:
     """For each test row: is its user absent from `train`? (cold start)"""
-    return ~test[USER].isin(train[USER])
+    return ~test[USER].isin(train[USER].unique())
 
 
 def new_products(train: pd.DataFrame, test: pd.DataFrame) -> pd.Series:
     """For each test row: is its product absent from `train`?"""
-    return ~test[PRODUCT].isin(train[PRODUCT])
+    return ~test[PRODUCT].isin(train[PRODUCT].unique())
 
 
 def describe(split: Split) -> pd.DataFrame:
