@@ -95,15 +95,6 @@ def strings(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
     return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
 
 
-def batches(rows: Ids, *, batch_size: int, seed: int | None = None) -> tf.data.Dataset:
-    """Batches of rows: with a seed in a new order every epoch, else in theirs.
-
-    Row numbers are shuffled, then a batch is one gather. Shuffling comes before batching, so every epoch also draws
-    new in-batch negatives.
-    """
-    count = len(rows[RATING])
-    numbers = tf.data.Dataset.range(count)
-    if seed is not None:
-        numbers = numbers.shuffle(count, seed=seed)
-    numbers = numbers.batch(batch_size)
-    return numbers.map(lambda picked: {name: tf.gather(values, picked) for name, values in rows.items()}).prefetch(4)
+def take(rows: Ids, numbers: Sequence[int] | tf.Tensor) -> Ids:
+    """The rows with these numbers, as a batch is taken from all of them: one gather a column."""
+    return {name: tf.gather(values, numbers) for name, values in rows.items()}

@@ -1,15 +1,14 @@
 """Floor 4: trains any of the models on a table of reviews, fast, and stops where it stops learning."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import batches
-from recsys_teach.schema import PRODUCT
+from recsys_teach.features import Ids, take
+from recsys_teach.schema import PRODUCT, RATING
 from recsys_teach.towers import training_rows
 
 STEPS_AT_ONCE = 1000
@@ -39,18 +38,19 @@ def train_model(
     `after_epoch` is called with the number of each epoch, from 1, when it has ended. A progress bar shows up where
     it takes longer than two seconds (`TQDM_DISABLE=1` silences it).
     """
-    rows = training_rows(train, model.user_tower, model.product_tower)
+    towers = model.user_tower, model.product_tower
+    rows = training_rows(train, *towers)
     held_back = None
     if validation is not None:
         known = validation[validation[PRODUCT].isin(model.product_tower.vocabulary.products)]
         if known.empty:
             raise ValueError("no validation row has a product that the model knows: take other rows, or none.")
-        held_back = batches(training_rows(known, model.user_tower, model.product_tower), batch_size=batch_size)
+        held_back = training_rows(known, *towers)
     model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate))
-    model.compute_loss({name: values[:2] for name, values in rows.items()})  # makes what parameters aren't there yet,
+    model.compute_loss(take(rows, [0, 0]))  # Keras makes all parameters now, and the optimizer its own:
     model.optimizer.build(model.trainable_variables)  # or else TensorFlow would trace everything twice
-    learn = _epoch(model, model.train_step, batches(rows, batch_size=batch_size, seed=seed))
-    look = _epoch(model, model.test_step, held_back) if held_back else dict
+    learn = epoch_of(model, model.train_step, rows, batch_size, np.random.default_rng(seed))
+    look = epoch_of(model, model.test_step, held_back, batch_size) if held_back else dict
     weights = {task: getattr(model, f"{task}_weight", 1.0) for task in TASKS}
     losses = []
     with tqdm(range(1, epochs + 1), type(model).__name__, unit="epoch", leave=False, delay=2) as bar:
@@ -66,23 +66,28 @@ def train_model(
     return pd.DataFrame(losses, pd.RangeIndex(1, len(losses) + 1, name="epoch"))
 
 
-def _epoch(model: tfrs.Model, step: Callable, data: tf.data.Dataset) -> Callable[[], dict[str, float]]:
-    """What takes this step with every batch once, and returns the means of the losses over the batches.
+def epoch_of(
+    model: tfrs.Model, step: Callable, rows: Ids, batch_size: int, rng: np.random.Generator | None = None
+) -> Callable[[], dict[str, float]]:
+    """What takes this step with all rows, batch by batch, and returns the means of the losses over the batches.
 
-    TensorFlow takes many steps by itself before it comes back to Python, which is when an interrupt is heard. (Keras'
-    `fit` would trace the step twice, since it wants the last step's results.)
+    With a generator the rows come in a new order every time, so that every epoch also draws new in-batch negatives.
+    TensorFlow takes many steps before it comes back to Python, which is when an interrupt is heard. (Keras' `fit`
+    with a `tf.data` pipeline needed half as much time again, most of it for tracing the step twice and for shuffling.)
     """
+    count = len(rows[RATING])
 
     @tf.function
-    def steps(batch: Any, count: tf.Tensor) -> None:
-        for _ in tf.range(count):
-            step(next(batch))
+    def steps(order: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> None:
+        for start in tf.range(first, last, batch_size):
+            step(take(rows, order[start : start + batch_size]))
 
     def epoch() -> dict[str, float]:
+        order = tf.constant(rng.permutation(count) if rng else np.arange(count))
         model.reset_metrics()
-        batch, count = iter(data), int(data.cardinality())
-        for first in range(0, count, STEPS_AT_ONCE):
-            steps(batch, tf.constant(min(STEPS_AT_ONCE, count - first)))
+        for first in range(0, count, STEPS_AT_ONCE * batch_size):
+            last = min(first + STEPS_AT_ONCE * batch_size, count)
+            steps(order, tf.constant(first), tf.constant(last))
         means = {metric.name: float(metric.result()) for metric in model.metrics}
         return {name: means[name] for name in (f"{task}_loss" for task in TASKS) if name in means}
 

@@ -4,7 +4,7 @@ import pytest
 
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
-from recsys_teach.features import batches, by_id, learn_vocabulary, split_words, strings
+from recsys_teach.features import by_id, learn_vocabulary, split_words, strings, take
 from recsys_teach.towers import ProductTower, UserTower, training_rows
 
 TRAIN = pd.DataFrame(
@@ -134,41 +134,8 @@ def test_counts_by_id_begin_with_the_unknown():
     assert by_id(np.array([4, 2]), unknown=9.0).numpy().tolist() == [9.0, 4.0, 2.0]
 
 
-@pytest.fixture
-def rows():
-    return {"rating": tf.range(10.0), "user_id": tf.range(10)}
-
-
-def epoch(dataset):
-    return [batch["user_id"].numpy().tolist() for batch in dataset]
-
-
-@pytest.mark.parametrize("seed", [None, 1])
-def test_every_epoch_holds_every_row_once_and_keeps_its_columns_together(rows, seed):
-    dataset = batches(rows, batch_size=4, seed=seed)
-    for _ in range(3):
-        batched = list(dataset)
-        assert [len(batch["rating"]) for batch in batched] == [4, 4, 2]
-        assert sorted(user for batch in batched for user in batch["user_id"].numpy()) == list(range(10))
-        for batch in batched:
-            assert batch["rating"].numpy().tolist() == batch["user_id"].numpy().tolist()
-
-
-def test_without_a_seed_the_order_is_kept_in_every_epoch(rows):
-    dataset = batches(rows, batch_size=4)
-    assert epoch(dataset) == epoch(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-
-
-def test_seed_0_is_a_seed(rows):
-    assert epoch(batches(rows, batch_size=4, seed=0)) != epoch(batches(rows, batch_size=4))
-
-
-def test_every_epoch_mixes_the_batches_anew(rows):
-    dataset = batches(rows, batch_size=5, seed=1)
-    first, second = (set(epoch(dataset)[0]) for _ in range(2))
-    assert first != second
-
-
-def test_the_same_seed_gives_the_same_order(rows):
-    assert epoch(batches(rows, batch_size=3, seed=7)) == epoch(batches(rows, batch_size=3, seed=7))
-    assert epoch(batches(rows, batch_size=3, seed=7)) != epoch(batches(rows, batch_size=3, seed=8))
+def test_rows_are_taken_whole_in_the_order_of_their_numbers():
+    rows = {"rating": tf.range(10.0), "words": tf.reshape(tf.range(20), [10, 2])}
+    taken = take(rows, [7, 2, 7])
+    assert taken["rating"].numpy().tolist() == [7, 2, 7]
+    assert taken["words"].numpy().tolist() == [[14, 15], [4, 5], [14, 15]]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsys_teach.backend import tf
-from recsys_teach.features import batches, learn_vocabulary
+from recsys_teach.features import learn_vocabulary, take
 from recsys_teach.heads import DenseHead, FactorHead
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.scoreboard import scoreboard
@@ -45,7 +45,7 @@ def test_each_pair_learns_what_it_would_learn_alone(corrections):
 @pytest.mark.parametrize("corrections", [CORRECTIONS, {}], ids=["corrected", "textbook"])
 def test_the_loss_is_the_sum_of_the_models_losses(corrections):
     stack = StackedModel(model(**corrections), PAIRS)
-    batch = next(iter(batches(training_rows(TRAIN, stack.user_tower, stack.product_tower), batch_size=100)))
+    batch = take(training_rows(TRAIN, stack.user_tower, stack.product_tower), range(100))
     batch["user_id"] = tf.where(tf.range(100) < 30, 0, batch["user_id"])  # strangers, as dropout makes them
     alone = sum(float(model(*pair, **corrections).compute_loss(batch)) for pair in PAIRS)
     assert float(stack.compute_loss(batch)) == pytest.approx(alone, rel=1e-5)

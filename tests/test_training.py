@@ -1,5 +1,7 @@
 """Training any of the models: what it reports, what validation rows see, and when it stops."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import RankingModel
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.towers import ProductTower, UserTower
-from recsys_teach.training import PATIENCE, out_of_patience, train_model
+from recsys_teach.training import PATIENCE, epoch_of, out_of_patience, train_model
 
 
 def planted(rows, *, users, seed):
@@ -42,6 +44,55 @@ def build(kind, **settings):
 
 def weights(model):
     return [variable.numpy() for variable in model.trainable_variables]
+
+
+@pytest.fixture
+def epochs(monkeypatch):
+    """What runs epochs over ten rows, and returns the rows of each batch of each epoch."""
+    monkeypatch.setattr("recsys_teach.training.STEPS_AT_ONCE", 2)
+    tf.config.run_functions_eagerly(True)
+
+    def run(count, batch_size, rng=None):
+        rows = {"rating": tf.range(10.0), "user_id": tf.range(10)}
+        seen = []
+
+        def step(batch):
+            assert batch["rating"].numpy().tolist() == batch["user_id"].numpy().tolist()
+            seen.append(batch["user_id"].numpy().tolist())
+
+        one = epoch_of(
+            SimpleNamespace(reset_metrics=lambda: seen.append("epoch"), metrics=[]), step, rows, batch_size, rng
+        )
+        for _ in range(count):
+            assert one() == {}
+        starts = [place for place, batch in enumerate(seen) if batch == "epoch"]
+        return [seen[start + 1 : end] for start, end in zip(starts, [*starts[1:], None])]
+
+    yield run
+    tf.config.run_functions_eagerly(False)
+
+
+def test_without_a_generator_the_order_is_kept_in_every_epoch(epochs):
+    assert epochs(2, 4) == [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]] * 2
+    assert epochs(1, 10) == epochs(1, 99) == [[list(range(10))]]
+
+
+def test_every_epoch_holds_every_row_once_in_an_order_of_its_own(epochs):
+    first, second = epochs(2, 2, np.random.default_rng(0))
+    assert [len(batch) for batch in first] == [2] * 5
+    assert sorted(np.concatenate(first)) == sorted(np.concatenate(second)) == list(range(10))
+    assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in second}
+
+
+def test_the_last_batch_is_what_is_left(epochs):
+    (batches,) = epochs(1, 3, np.random.default_rng(0))
+    assert [len(batch) for batch in batches] == [3, 3, 3, 1]
+    assert sorted(np.concatenate(batches)) == list(range(10))
+
+
+def test_the_same_seed_gives_the_same_order(epochs):
+    orders = [epochs(2, 4, np.random.default_rng(seed)) for seed in (7, 7, 8)]
+    assert orders[0] == orders[1] != orders[2]
 
 
 def test_training_reports_every_epoch():
