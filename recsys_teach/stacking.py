@@ -59,13 +59,8 @@ class StackedModel(tfrs.Model):
         self.means = [tf.keras.metrics.Mean(name) for name in ("rating_loss", "retrieval_loss")]
 
     def _stack(self, columns: list[tf.Tensor], name: str) -> tf.Variable:
-        """One row for each pair and id, `[pairs · ids, width]`."""
-        return tf.Variable(tf.tile(tf.concat(columns, axis=1), [self.pairs, 1]), name=name)
-
-    def _rows(self, table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
-        """Every pair's rows of these ids, `[pairs, batch, width]`."""
-        first = tf.range(self.pairs, dtype=ids.dtype) * (table.shape[0] // self.pairs)
-        return tf.gather(table, first[:, None] + ids)
+        """All pairs' rows of an id side by side, `[ids, pairs, width]`, so that they are found and moved together."""
+        return tf.Variable(tf.tile(tf.concat(columns, axis=1)[:, None], [1, self.pairs, 1]), name=name)
 
     @property
     def user_tower(self) -> UserTower:
@@ -77,7 +72,8 @@ class StackedModel(tfrs.Model):
 
     def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids → the rows of the users and of the products in every pair's tables, `[pairs, batch, width]`."""
-        return self._rows(self.user_table, ids[USER]), self._rows(self.product_table, ids[PRODUCT])
+        rows = tf.gather(self.user_table, ids[USER]), tf.gather(self.product_table, ids[PRODUCT])
+        return tuple(tf.transpose(table, [1, 0, 2]) for table in rows)
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
         """The sum of what each copy's own `MultitaskModel.compute_loss` would be."""
@@ -131,9 +127,7 @@ class StackedModel(tfrs.Model):
 
     def tables(self) -> tuple[np.ndarray, np.ndarray]:
         """The tables of the users and of the products by pair, with biases in stars: see `sweep.Factors`."""
-        users, products = (
-            table.numpy().reshape(self.pairs, -1, table.shape[1]) for table in (self.user_table, self.product_table)
-        )
+        users, products = (table.numpy().swapaxes(0, 1) for table in (self.user_table, self.product_table))
         spread = self.like.model.ranking.head.spread
         users[:, :, -1] *= spread
         products[:, :, -2] *= spread
