@@ -46,7 +46,7 @@ class Tower(tf.keras.Model):
         super().__init__()
         self.column, self.text = column, text
         self.columns = (column, text) if words else (column,)
-        self.lookup = tf.keras.layers.StringLookup(vocabulary=_sealed(ids), oov_token="")  # no id is empty: see `schema`
+        self.lookup = tf.keras.layers.StringLookup(vocabulary=_sealed(ids), oov_token="")  # no id is empty: `schema`
         self.embedding = tf.keras.layers.Embedding(len(ids) + 1, dim)
         self.words = Words(words, dim) if words else None
         activations = ["relu"] * (len(layer_sizes) - 1) + ["linear"]
