@@ -15,7 +15,8 @@ from recsys_teach.schema import CATEGORY, PRODUCT, RATING, TITLE, USER
 from recsys_teach.splits import new_products, new_users
 
 ANSWERS = [PRODUCT, RATING, TITLE, CATEGORY]  # what recommenders of products don't get to see of a test row
-CELLS = 8_000_000  # scores held at once: 64 MB as float64
+CELLS = 8_000_000  # scores asked for at once: 32 MB of float32
+RATINGS = 100_000  # ratings asked for at once
 
 
 def scoreboard(
@@ -86,7 +87,9 @@ def row_metrics(
     values["mrr"] = np.nan if rank is None else metrics.reciprocal_rank(rank)
     values["squared_error"] = np.nan
     if hasattr(recommender, "ratings"):
-        predicted = np.asarray(recommender.ratings(test.drop(columns=RATING)), dtype=float)
+        asked = test.drop(columns=RATING)
+        blocks = [asked[start : start + RATINGS] for start in range(0, len(test), RATINGS)]
+        predicted = np.concatenate([np.asarray(recommender.ratings(block), dtype=float) for block in blocks])
         if predicted.shape != (len(test),) or not np.isfinite(predicted).all():
             wrong = f"{(~np.isfinite(predicted)).sum():,} of them no finite number"
             raise ValueError(
@@ -108,23 +111,27 @@ def row_ranks(
     catalogue = pd.Index(recommender.products)
     if catalogue.empty or not catalogue.is_unique:
         raise ValueError(f"the {len(catalogue)} products of {name} must be one or more, each listed once.")
+    asked, target = test.drop(columns=ANSWERS, errors="ignore"), catalogue.get_indexer(pd.Index(test[PRODUCT]))
+    bought = _bought(train, test, catalogue) if exclude_seen else None
     block_rows = max(1, CELLS // len(catalogue))
-    seen = _seen_columns(train, catalogue) if exclude_seen else None
     blocks = []
     for start in range(0, len(test), block_rows):
-        block = test.iloc[start : start + block_rows]
-        scores = np.array(recommender.scores(block.drop(columns=ANSWERS, errors="ignore")), dtype=float)
-        if np.isnan(scores).any():
-            raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
-        if scores.shape != (len(block), len(catalogue)):
+        block = slice(start, start + block_rows)
+        scores = np.asarray(recommender.scores(asked[block]))
+        scores = scores if scores.dtype.kind == "f" else scores.astype(float)
+        expected = len(asked[block]), len(catalogue)
+        if scores.shape != expected:
             raise ValueError(
-                f"the scores of {name} are {scores.shape}: expected {(len(block), len(catalogue))}, "
+                f"the scores of {name} are {scores.shape}: expected {expected}, "
                 "a row for each review and a column for each product."
             )
-        if seen is not None:
-            row, column = _seen_cells(block, seen)
-            scores[row, column] = -np.inf
-        blocks.append(metrics.ranks(scores, catalogue.get_indexer(pd.Index(block[PRODUCT]))))
+        if np.isnan(scores.max()):  # the largest of numbers and NaN is NaN
+            raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
+        left_out = None
+        if bought is not None:
+            columns = bought[block]
+            left_out = np.repeat(np.arange(len(columns)), [len(c) for c in columns]), np.concatenate(columns)
+        blocks.append(metrics.ranks(scores, target[block], left_out))
     return np.concatenate(blocks)
 
 
@@ -133,13 +140,13 @@ def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     return pd.MultiIndex.from_frame(test[[USER, PRODUCT]]).isin(pd.MultiIndex.from_frame(train[[USER, PRODUCT]]))
 
 
-def _seen_columns(train: pd.DataFrame, catalogue: pd.Index) -> pd.Series:
-    """The catalogue columns that each user bought in training, one entry a purchase, indexed by user."""
-    columns = pd.Series(catalogue.get_indexer(pd.Index(train[PRODUCT])), index=train[USER].to_numpy())
-    return columns[columns >= 0]
-
-
-def _seen_cells(block: pd.DataFrame, seen: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    rows = pd.DataFrame({USER: block[USER].to_numpy(), "row": np.arange(len(block))})
-    cells = rows.merge(seen.rename("column"), left_on=USER, right_index=True)
-    return cells["row"].to_numpy(), cells["column"].to_numpy()
+def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> list[np.ndarray]:
+    """For each test row the catalogue columns that its user bought in `train`, each once."""
+    users = pd.Index(test[USER].unique())
+    pairs = pd.DataFrame(
+        {"user": users.get_indexer(pd.Index(train[USER])), "column": catalogue.get_indexer(pd.Index(train[PRODUCT]))}
+    )
+    pairs = pairs[(pairs >= 0).all(axis=1)].drop_duplicates().sort_values("user")
+    ends = np.searchsorted(pairs["user"], np.arange(len(users)), side="right")
+    columns = np.split(pairs["column"].to_numpy(), ends[:-1])  # of each user
+    return [columns[user] for user in users.get_indexer(pd.Index(test[USER]))]

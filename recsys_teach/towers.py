@@ -95,6 +95,7 @@ class ProductTower(Tower):
             raise ValueError("title=True needs words: learn the vocabulary of reviews with titles with max_words.")
         super().__init__(PRODUCT, vocabulary.products, TITLE, words, dim=dim)
         self.vocabulary = vocabulary
+        self.catalogue = self.preprocess(vocabulary.catalogue())  # the ids of all products, looked up once
 
 
 def read(reviews: pd.DataFrame, *towers: Tower) -> Ids:
