@@ -36,7 +36,8 @@ def ranks(scores: np.ndarray, target: np.ndarray, left_out: tuple[np.ndarray, np
     step = max(1, CACHED // scores.shape[1])
     for start in range(0, len(scores), step):
         some = slice(start, start + step)
-        rank[some] = (scores[some] >= own[some, None]).sum(axis=1)
+        ahead = scores[some] >= own[some, None]
+        rank[some] = ahead.view(np.int8).sum(axis=1, dtype=np.int32)  # faster than to add booleans
     reachable = (target >= 0) & (own > -np.inf)
     if left_out is not None:
         row, column = left_out

@@ -113,31 +113,39 @@ def row_ranks(
         raise ValueError(f"the {len(catalogue)} products of {name} must be one or more, each listed once.")
     asked, target = test.drop(columns=ANSWERS, errors="ignore"), catalogue.get_indexer(pd.Index(test[PRODUCT]))
     bought = _bought(train, test, catalogue) if exclude_seen else None
-    block_rows = max(1, CELLS // len(catalogue))
-    blocks = []
+    rank, block_rows = np.empty(len(test)), max(1, CELLS // len(catalogue))
     for start in range(0, len(test), block_rows):
         block = slice(start, start + block_rows)
-        scores = np.asarray(recommender.scores(asked[block]))
-        scores = scores if scores.dtype.kind == "f" else scores.astype(float)
-        expected = len(asked[block]), len(catalogue)
-        if scores.shape != expected:
-            raise ValueError(
-                f"the scores of {name} are {scores.shape}: expected {expected}, "
-                "a row for each review and a column for each product."
-            )
-        if np.isnan(scores.max()):  # the largest of numbers and NaN is NaN
-            raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
-        left_out = None
-        if bought is not None:
-            columns = bought[block]
-            left_out = np.repeat(np.arange(len(columns)), [len(c) for c in columns]), np.concatenate(columns)
-        blocks.append(metrics.ranks(scores, target[block], left_out))
-    return np.concatenate(blocks)
+        scores = _scores(recommender, asked[block], len(catalogue), name)
+        rank[block] = metrics.ranks(scores, target[block], None if bought is None else _cells(bought[block]))
+        del scores  # before there are others
+    return rank
+
+
+def _scores(recommender: Any, asked: pd.DataFrame, products: int, name: str) -> np.ndarray:
+    """The scores of these rows, floats `[rows, products]`, or a ValueError that says what is wrong with them."""
+    scores = np.asarray(recommender.scores(asked))
+    scores = scores if scores.dtype.kind == "f" else scores.astype(float)
+    if scores.shape != (len(asked), products):
+        raise ValueError(
+            f"the scores of {name} are {scores.shape}: expected {(len(asked), products)}, "
+            "a row for each review and a column for each product."
+        )
+    if np.isnan(scores.max()):  # the greatest of numbers is NaN if one of them is
+        raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
+    return scores
+
+
+def _cells(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of each row as cells: the rows and the columns."""
+    return np.repeat(np.arange(len(columns)), [len(some) for some in columns]), np.concatenate(columns)
 
 
 def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     """For each test row: did its user buy its product in `train` already?"""
-    return pd.MultiIndex.from_frame(test[[USER, PRODUCT]]).isin(pd.MultiIndex.from_frame(train[[USER, PRODUCT]]))
+    users, products = (pd.factorize(pd.concat([train[column], test[column]]))[0] for column in (USER, PRODUCT))
+    pairs = pd.Index(users * (products.max() + 1) + products)
+    return pairs[len(train) :].isin(pairs[: len(train)])
 
 
 def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> list[np.ndarray]:
