@@ -1,10 +1,10 @@
 """Memory and time of the scoreboard for 1,000,000 rows and 100,000 products: `python benchmarks/evaluation_memory.py`.
 
-All the rows lie in memory, but 10,000, 20,000 and 40,000 of them are scored, each number in a process of its own, since
-a process's peak of memory never falls again. (Ranks need every score of a row: a million rows are 10^11 scores. To score
-them all: `python benchmarks/evaluation_memory.py 1000000`, which prints seconds and MB.) What is measured is the
-peak of the process above what it held before, which is tables, model and TensorFlow. That can only be too much, for
-the peak may stem from making the tables. Whether time grows like the rows is measured, too.
+All the rows lie in memory, but 10,000, 20,000 and 40,000 of them are scored, each number in a process of its own,
+since a process's peak of memory never falls again. (Ranks need every score of a row: a million rows are 10^11 scores.
+To score them all: `python benchmarks/evaluation_memory.py 1000000`, which prints seconds and MB.) What is measured is
+the peak of the process above what it held before, which is tables, model and TensorFlow. That can only be too much,
+for the peak may stem from making the tables. Whether time grows like the rows is measured, too.
 """
 
 import json

@@ -11,7 +11,6 @@ A product that can't be recommended at all, because it is new or masked, has ran
 
 import numpy as np
 
-
 CACHED = 2**18  # scores looked at together: 1 MB of float32, few enough to stay in the processor's cache
 
 

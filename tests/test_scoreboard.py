@@ -227,6 +227,35 @@ def test_blocks_give_the_same_as_one_block(monkeypatch, cells, blocks):
     assert Personal.sizes == blocks
 
 
+@pytest.mark.parametrize("rows", [1, 2, 5, 6])
+def test_ratings_come_in_blocks_too(monkeypatch, rows):
+    monkeypatch.setattr(module, "RATINGS", rows)
+    assert row_metrics(Rater(), TRAIN, TEST)["squared_error"].tolist() == [1, 1, 0, 4, 0]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, int, bool])
+def test_scores_of_any_kind_of_number(kind):
+    scorer = Scorer(row=np.array([1, 1, 0, 0], kind))  # tent and wok tied, then kite and rake
+    assert row_ranks(scorer, TRAIN, TEST).tolist() == [2, 1, math.inf, 2, 2]
+    assert row_ranks(scorer, TRAIN, TEST, exclude_seen=False).tolist() == [4, 2, math.inf, 4, 2]
+
+
+def test_one_float32_nan_is_found():
+    row = np.array([0.4, math.nan, math.inf, -math.inf], np.float32)
+    with pytest.raises(ValueError, match="scores of broken hold NaN for 5 of 20 values"):
+        scoreboard({"broken": Scorer(row)}, TRAIN, TEST)
+
+
+def test_infinite_scores_are_no_nan():
+    scorer = Scorer(row=(math.inf, math.inf, 0.0, -math.inf))
+    assert row_ranks(scorer, TRAIN, TEST, exclude_seen=False).tolist() == [3, 2, math.inf, math.inf, 2]
+
+
+def test_pairs_are_seen_and_not_their_halves():
+    seen = module._seen_before(TRAIN, reviews(("ann", "tent", 1), ("ann", "kite", 1), ("dan", "tent", 1)))
+    assert seen.tolist() == [True, False, False]
+
+
 def test_the_recommenders_own_scores_are_not_changed():
     scorer = Scorer()
     scoreboard({"scorer": scorer}, TRAIN, TEST)
