@@ -54,7 +54,7 @@ class DampedBiases:
 
 
 class Oracle:
-    """The generated shop's own truth: who knows only the training rows can't clearly beat it (see `beats_oracle`)."""
+    """The generated shop's own truth: who knows only the training rows can't clearly beat it (see `leaks`)."""
 
     def __init__(self, shop: Shop):
         self._shop = shop

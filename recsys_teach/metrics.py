@@ -11,23 +11,38 @@ A product that can't be recommended at all, because it is new or masked, has ran
 
 import numpy as np
 
+CACHED = 2**18  # scores looked at together: 1 MB of float32, few enough to stay in the processor's cache
 
-def ranks(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+
+def ranks(scores: np.ndarray, target: np.ndarray, left_out: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
     """The rank of each row's target column, `[rows]`, 1 the best; ties count against you.
 
     `scores` is `[rows, products]`, `-inf` for a candidate that is out of the race; `target` is `[rows]`, -1 for a
     product that isn't among the candidates. A constant scorer ranks everything last, so it can't look good.
+    `left_out` are more cells that are out of the race, as their rows and their columns, each cell once.
 
     >>> ranks(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.5, 0.5, 0.1]]), np.array([0, 2, 1]))
     array([1., 3., 2.])
     >>> ranks(np.array([[0.9, 0.5, -np.inf]]), np.array([2]))
     array([inf])
+    >>> ranks(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1]]), np.array([1, 1]), (np.array([0, 1]), np.array([0, 1])))
+    array([ 1., inf])
     """
     if scores.ndim != 2 or target.shape != (len(scores),):
         raise ValueError(f"expected scores [rows, products] and target [rows], got {scores.shape} and {target.shape}.")
     own = scores[np.arange(len(scores)), target]
+    rank = np.empty(len(scores))
+    step = max(1, CACHED // scores.shape[1])
+    for start in range(0, len(scores), step):
+        some = slice(start, start + step)
+        ahead = scores[some] >= own[some, None]
+        rank[some] = ahead.view(np.int8).sum(axis=1, dtype=np.int32)  # faster than to add booleans
     reachable = (target >= 0) & (own > -np.inf)
-    return np.where(reachable, (scores >= own[:, None]).sum(axis=1), np.inf)
+    if left_out is not None:
+        row, column = left_out
+        rank -= np.bincount(row, scores[row, column] >= own[row], minlength=len(rank))
+        reachable[row[column == target[row]]] = False
+    return np.where(reachable, rank, np.inf)
 
 
 def hit(rank: np.ndarray, k: int) -> np.ndarray:

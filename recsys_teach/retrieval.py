@@ -72,11 +72,16 @@ class RetrievalModel(tfrs.Model):
         """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
         return self.user_tower.embed(ids), self.product_tower.embed(ids)
 
+    def with_bias(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tuple[tf.Tensor, tf.Tensor]:
+        """The vectors with the product bias, if there is one: u · p + b is the dot product of (u, 1) and (p, b)."""
+        if not self.product_bias:
+            return users, products
+        users = tf.concat([users, tf.ones_like(users[:, :1])], axis=1)
+        return users, tf.concat([products, self.product_bias(ids[PRODUCT])], axis=1)
+
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
         """The in-batch softmax of these vectors, summed over the batch."""
-        if self.product_bias:  # u · p + b is the dot product of (u, 1) and (p, b)
-            users = tf.concat([users, tf.ones_like(users[:, :1])], axis=1)
-            products = tf.concat([products, self.product_bias(ids[PRODUCT])], axis=1)
+        users, products = self.with_bias(users, products, ids)
         probability = None if self.shares is None else tf.gather(self.shares, ids[PRODUCT])
         return self.task(users, products, candidate_ids=ids[PRODUCT], candidate_sampling_probability=probability)
 
@@ -92,6 +97,6 @@ class RetrievalModel(tfrs.Model):
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """The dot product of each row's user with every product, and its bias if there is one, `[rows, products]`."""
         users = self.user_tower(strings(reviews, self.user_tower.columns))
-        products = self.product_tower(self.product_tower.vocabulary.catalogue())
-        scores = tf.matmul(users, products, transpose_b=True).numpy()
-        return scores + self.product_bias.embeddings.numpy()[1:, 0] if self.product_bias else scores
+        catalogue = self.product_tower.catalogue
+        users, products = self.with_bias(users, self.product_tower.embed(catalogue), catalogue)
+        return users.numpy() @ products.numpy().T

@@ -46,9 +46,7 @@ class Tower(tf.keras.Model):
         super().__init__()
         self.column, self.text = column, text
         self.columns = (column, text) if words else (column,)
-        self.lookup = tf.keras.layers.StringLookup(
-            vocabulary=_sealed(ids), oov_token=""
-        )  # no id is empty: see `schema`
+        self.lookup = tf.keras.layers.StringLookup(vocabulary=_sealed(ids), oov_token="")  # no id is empty: `schema`
         self.embedding = tf.keras.layers.Embedding(len(ids) + 1, dim)
         self.words = Words(words, dim) if words else None
         activations = ["relu"] * (len(layer_sizes) - 1) + ["linear"]
@@ -97,6 +95,7 @@ class ProductTower(Tower):
             raise ValueError("title=True needs words: learn the vocabulary of reviews with titles with max_words.")
         super().__init__(PRODUCT, vocabulary.products, TITLE, words, dim=dim)
         self.vocabulary = vocabulary
+        self.catalogue = self.preprocess(vocabulary.catalogue())  # the ids of all products, looked up once
 
 
 def read(reviews: pd.DataFrame, *towers: Tower) -> Ids:

@@ -13,7 +13,7 @@ import recsys_teach
 PACKAGE = Path(recsys_teach.__file__).parent
 ORDER = (
     *("schema", "wording", "shop", "data", "splits", "texts", "recipes"),
-    *("metrics", "baselines", "scoreboard", "sweep", "plots", "lab", "lab_page", "widget", "lab_view"),
+    *("metrics", "baselines", "scoreboard", "leaks", "sweep", "plots", "lab", "lab_page", "widget", "lab_view"),
     *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "training"),
     *("stacking", "ladder", "cli"),
 )
@@ -94,6 +94,11 @@ def test_data_baselines_scoreboard_and_command_load_no_tensorflow():
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'tensorflow', 'keras', 'tf_keras'}))"
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_scoreboard_loads_no_scipy():
+    done = python("import sys, recsys_teach.scoreboard; print('scipy' in sys.modules)")
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_importing_the_package_chooses_keras_2():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from recsys_teach import metrics as module
 from recsys_teach.metrics import hit, ndcg, ranks, reciprocal_rank, squared_error
 
 INF = math.inf
@@ -60,6 +61,32 @@ def test_ranks_agree_with_scipy():
     ]
     assert 0 < expected.count(INF) < len(expected) / 2
     np.testing.assert_array_equal(ranks(scores, target), expected)
+
+
+def test_what_is_left_out_counts_as_minus_infinity():
+    scores, target = planted()
+    row, column = np.nonzero(np.random.default_rng(6).random(scores.shape) < 0.2)
+    masked = scores.copy()
+    masked[row, column] = -INF
+    expected = ranks(masked, target)
+    assert (expected != ranks(scores, target)).mean() > 0.3
+    np.testing.assert_array_equal(ranks(scores, target, (row, column)), expected)
+
+
+@pytest.mark.parametrize(("left_out", "rank"), [([], 3), ([0], 2), ([0, 1], 1), ([3], 3), ([2], INF), ([0, 2], INF)])
+def test_left_out_by_hand(left_out, rank):
+    columns = np.array(left_out, int)
+    scores = np.array([[0.9, 0.5, 0.4, 0.1]], np.float32)
+    assert ranks(scores, np.array([2]), (np.zeros_like(columns), columns)).tolist() == [rank]
+
+
+@pytest.mark.parametrize("cached", [1, 15, 31, 10**6])
+def test_ranks_do_not_depend_on_how_much_is_looked_at_together(monkeypatch, cached):
+    scores, target = planted()
+    whole = ranks(scores, target)
+    monkeypatch.setattr(module, "CACHED", cached)
+    np.testing.assert_array_equal(ranks(scores, target), whole)
+    np.testing.assert_array_equal(ranks(scores.astype(np.float32), target), whole)
 
 
 def test_metrics_agree_with_going_down_the_list():

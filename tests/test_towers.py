@@ -90,6 +90,11 @@ def test_the_catalogue_is_what_a_product_tower_reads():
     )
 
 
+def test_a_product_tower_has_looked_its_catalogue_up():
+    tower = ProductTower(VOCABULARY, dim=3, title=True)
+    np.testing.assert_array_equal(tower.embed(tower.catalogue), tower(VOCABULARY.catalogue()))
+
+
 def test_the_last_dense_layer_is_linear_and_sets_the_length():
     tower = UserTower(VOCABULARY, dim=4, layer_sizes=[8, 3])
     vectors = call(tower, user_id=["u1", "u2"])
