@@ -26,6 +26,7 @@ from recsys_teach import wording
 from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TIMESTAMP, TITLE, USER, check_reviews
 
 AVERAGE, SLOPE, NOISE = 3.6, 2.0, 0.7  # stars
+CELLS = 500_000  # of users and products that are drawn for at once: 4 MB as float64
 FIRST_DAY, DAYS = pd.Timestamp("2022-01-01", tz="UTC"), 730.0
 
 
@@ -157,6 +158,7 @@ def _purchases(rng, attraction, trend, counts, joined, launched):
 
     The n-th purchase of all users is one step. Adding Gumbel noise to the logits and taking the largest draws
     from their softmax. What isn't launched or is bought already is out of reach; who reaches nothing buys nothing.
+    A step takes its users in blocks, which draws the same noise and bounds the memory.
     """
     span = rng.exponential(200.0, len(counts))
     who, what, when = [], [], []
@@ -164,15 +166,18 @@ def _purchases(rng, attraction, trend, counts, joined, launched):
         np.sort(start + rng.random(n) * min(length, DAYS - start)) for n, start, length in zip(counts, joined, span)
     ]
     bought = np.zeros(attraction.shape, bool)
+    block_rows = max(1, CELLS // attraction.shape[1])
     for step in range(counts.max()):
-        users = np.flatnonzero(counts > step)
-        now = np.array([times[user][step] for user in users])
-        out_of_reach = bought[users] | (launched > now[:, None])
-        logits = attraction[users] + trend * (now[:, None] / DAYS - 0.5)
-        keys = np.where(out_of_reach, -np.inf, logits + rng.gumbel(size=out_of_reach.shape))
-        picks = keys.argmax(axis=1)
-        buys = keys.max(axis=1) > -np.inf
-        users, picks, now = users[buys], picks[buys], now[buys]
-        bought[users, picks] = True
-        who.append(users), what.append(picks), when.append(now)
+        everybody = np.flatnonzero(counts > step)
+        for first in range(0, len(everybody), block_rows):
+            users = everybody[first : first + block_rows]
+            now = np.array([times[user][step] for user in users])
+            out_of_reach = bought[users] | (launched > now[:, None])
+            logits = attraction[users] + trend * (now[:, None] / DAYS - 0.5)
+            keys = np.where(out_of_reach, -np.inf, logits + rng.gumbel(size=out_of_reach.shape))
+            picks = keys.argmax(axis=1)
+            buys = keys.max(axis=1) > -np.inf
+            users, picks, now = users[buys], picks[buys], now[buys]
+            bought[users, picks] = True
+            who.append(users), what.append(picks), when.append(now)
     return np.concatenate(who), np.concatenate(what), np.concatenate(when)

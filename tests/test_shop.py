@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from recsys_teach import shop as shop_module
 from recsys_teach.schema import check_reviews
 from recsys_teach.shop import NOISE, generate_shop
 
@@ -45,6 +46,12 @@ def test_the_same_seed_gives_the_same_shop():
     pd.testing.assert_frame_equal(one.reviews, two.reviews)
     pd.testing.assert_frame_equal(one.products, two.products)
     np.testing.assert_array_equal(one.mean_rating, two.mean_rating)
+
+
+def test_users_drawn_one_by_one_make_the_same_shop_as_all_at_once(monkeypatch):
+    at_once = generate_shop(users=80, products=40, drift=1, seed=3)
+    monkeypatch.setattr(shop_module, "CELLS", 1)
+    pd.testing.assert_frame_equal(generate_shop(users=80, products=40, drift=1, seed=3).reviews, at_once.reviews)
 
 
 def test_another_seed_gives_another_shop():
