@@ -3,8 +3,7 @@
 One lock for each platform and Python line, since they resolve differently: on macOS, TFRS asks for
 `tensorflow-macos`, whose last release is of TensorFlow 2.16 and for Python 3.12 at most. The classic notebook, which
 the tests open beside JupyterLab, needs no TensorFlow of its own: one lock of it serves everywhere. The libraries that
-benchmarks compare with are installed beside a lock's packages, so theirs keep to its versions; and nobody should need
-a compiler for them: only what is built already counts.
+benchmarks compare with are installed beside a lock's packages, so theirs keep to its versions.
 """
 
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = {"linux": ["3.10", "3.11", "3.12", "3.13"], "darwin": ["3.10", "3.11", "3.12"]}
-BENCHMARKED = "linux"  # no wheels of the peers for every Mac
+BENCHMARKED = "linux"
 UV_PLATFORMS = {"linux": "linux", "darwin": "macos"}
 
 
@@ -25,7 +24,7 @@ def main() -> None:
             lock, target = f"requirements/{tag}.txt", ("--python-platform", UV_PLATFORMS[platform])
             renew(lock, "pyproject.toml", "--all-extras", *target, python=python)
             if platform == BENCHMARKED:
-                peers = "--group", "bench", "--only-binary", ":all:", "--constraint", lock
+                peers = "--group", "bench", "--constraint", lock
                 renew(f"requirements/bench-{tag}.txt", *peers, *target, python=python)
     renew("requirements/classic.txt", "requirements/classic.in", "--universal", python=PYTHONS["linux"][0])
 
