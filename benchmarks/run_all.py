@@ -56,8 +56,15 @@ def machine() -> list[str]:
 
 def versions(packages: list[str]) -> str:
     """Names and versions of these packages."""
-    installed = {found.metadata["Name"].lower(): found.version for found in metadata.distributions()}
-    return ", ".join(f"{name} {installed.get(name, '(not installed)')}" for name in packages)
+    return ", ".join(f"{name} {version(name)}" for name in packages)
+
+
+def version(package: str) -> str:
+    """The one that Python would import, or that there is none."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 def run(name: str) -> tuple[list[Row], int]:

@@ -113,7 +113,8 @@ def main() -> None:
     middle = {name: f"{sorted(values)[REPEATS // 2]:,.0f} rows/s" for name, values in rates.items()}
     notes = [
         f"Training speed: {len(REVIEWS):,} reviews, of which {BATCHES[first] * TEXTBOOK_BATCH:,} are timed in the "
-        f"textbook's loop and all, {EPOCHS} times, in ours; tracing isn't counted.",
+        f"textbook's loop and all, {EPOCHS} times, in ours; tracing isn't counted. "
+        "Where the spread of a step reaches across 1, this doesn't tell whether that step matters: its epochs are short.",
     ]
     factor = ratios(rates[last], rates[first])
     what = f"training, {len(REVIEWS):,} rows"
