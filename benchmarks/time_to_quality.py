@@ -138,7 +138,8 @@ def main() -> None:
         f"Time to quality: {len(TRAIN):,} training and {len(TEST):,} test rows. hit@10 when the clock stopped: "
         f"{', '.join(quality)}, popularity {measure(Popularity(TRAIN)):.3f}, oracle {measure(Oracle(SHOP)):.3f}.",
         f"Ours was as good as LightFM in {sum(arrived)} of {REPEATS} repeats, after "
-        f"{' or '.join(map(str, sorted(set(epochs))))} epochs; the first time in a process, which isn't counted, it took {first['ours'][0]:.2f} s.",
+        f"{' or '.join(map(str, sorted(set(epochs))))} epochs; the first time in a process, "
+        f"which isn't counted, it took {first['ours'][0]:.2f} s.",
     ]
     values = [ratio if there else float("inf") for ratio, there in zip(ratios(took["ours"], took[slower]), arrived)]
     what, both = "time to LightFM's hit@10", "the slower of LightFM and ALS"

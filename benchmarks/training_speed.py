@@ -114,7 +114,7 @@ def main() -> None:
     notes = [
         f"Training speed: {len(REVIEWS):,} reviews, of which {BATCHES[first] * TEXTBOOK_BATCH:,} are timed in the "
         f"textbook's loop and all, {EPOCHS} times, in ours; tracing isn't counted. "
-        "Where the spread of a step reaches across 1, this doesn't tell whether that step matters: its epochs are short.",
+        "Where the spread of a step reaches across 1, this doesn't tell whether it matters: its epochs are short.",
     ]
     factor = ratios(rates[last], rates[first])
     what = f"training, {len(REVIEWS):,} rows"
