@@ -10,6 +10,9 @@ CREATED := $(VENV)/created-$(TAG)
 READY := $(VENV)/ready-$(TAG)
 CLASSIC := $(VENV)/classic
 CLASSIC_READY := $(CLASSIC)/ready-$(TAG)
+BENCH := $(VENV)/bench
+BENCH_LOCK := requirements/bench-$(TAG).txt
+BENCH_READY := $(BENCH)/ready-$(TAG)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -19,7 +22,7 @@ export RECSYS_TEACH_DATA := $(shell $(PYTHON) -c 'import os; print(os.path.abspa
 endif
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help setup classic run test lint lab app lock notebooks clean-notebooks clean
+.PHONY: help setup classic bench run test lint lab app lock notebooks clean-notebooks clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +30,9 @@ help: ## Say what there is
 setup: $(READY) ## Create .venv from the lock
 
 classic: $(CLASSIC_READY) ## Create .venv/classic: the notebook and widgets of Google Colab, for the tests
+
+bench: $(BENCH_READY) ## Run the benchmarks, write benchmarks/results.md
+	TQDM_DISABLE=1 $(BENCH)/bin/python benchmarks/run_all.py
 
 run: $(READY) ## Execute the notebooks, print the final scoreboard, write build/*.html
 	$(BIN)/python tools/notebook_tool.py run
@@ -75,10 +81,21 @@ $(READY): $(CREATED) $(LOCK) pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Its own packages come first, then those of .venv: TensorFlow, and the course itself.
+# A second environment in .venv: its own packages come first, then those of .venv: TensorFlow, and the course itself.
+define beside
+$(BIN)/python -m venv --clear --without-pip $(1)
+$(BIN)/uv pip sync --quiet --require-hashes --python $(1)/bin/python $(2)
+@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+  > "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/course.pth"
+@touch $@
+endef
+
 $(CLASSIC_READY): $(READY) requirements/classic.txt
-	$(BIN)/python -m venv --clear --without-pip $(CLASSIC)
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(CLASSIC)/bin/python requirements/classic.txt
-	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
-	  > "$$($(CLASSIC)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/course.pth"
-	@touch $@
+	$(call beside,$(CLASSIC),requirements/classic.txt)
+
+$(BENCH_READY): $(READY) $(BENCH_LOCK)
+	$(call beside,$(BENCH),$(BENCH_LOCK))
+
+# Only reached where there is none, for make asks for it by name.
+requirements/bench-%.txt:
+	@echo "there is no lock $@ for this machine: the benchmarks run on Linux" >&2; exit 1

@@ -14,10 +14,12 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+METADATA = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, GROUPS = METADATA["project"], METADATA["dependency-groups"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
 EXTRAS = [Requirement(line) for extra in PROJECT["optional-dependencies"].values() for line in extra]
-LOCKS = sorted((ROOT / "requirements").glob("*-py3*.txt"))
+BENCH_LOCKS = sorted((ROOT / "requirements").glob("bench-*.txt"))
+LOCKS = sorted(set((ROOT / "requirements").glob("*-py3*.txt")) - set(BENCH_LOCKS))
 CLASSIC = ROOT / "requirements" / "classic.txt"
 
 
@@ -50,13 +52,21 @@ def test_the_classic_lock_has_what_colab_has():
     assert wanted.items() <= versions(CLASSIC).items()
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, CLASSIC], ids=lambda lock: lock.stem)
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if "linux" in lock.name], ids=lambda lock: lock.stem)
+def test_the_benchmarks_lock_keeps_to_the_versions_beside_it(lock):
+    ours, theirs = versions(lock), versions(lock.with_name(f"bench-{lock.name}"))
+    for requirement in map(Requirement, GROUPS["bench"]):
+        assert requirement.specifier.contains(theirs[canonicalize_name(requirement.name)])
+    assert {name: ours[name] for name in ours.keys() & theirs.keys()}.items() <= theirs.items()
+
+
+@pytest.mark.parametrize("lock", [*LOCKS, *BENCH_LOCKS, CLASSIC], ids=lambda lock: lock.stem)
 def test_lock_has_hashes_and_no_address(lock):
     text = lock.read_text()
     assert "://" not in text
     assert not re.search(r"^--?(i|f|index|extra-index|find-links)", text, flags=re.MULTILINE)
     packages = re.findall(r"^[a-z0-9._-]+(?:\[[a-z,-]+\])?==.*?(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)
-    assert len(packages) > (50 if lock == CLASSIC else 100)
+    assert len(packages) > (100 if lock in LOCKS else 50 if lock == CLASSIC else 10)
     assert all("--hash=sha256:" in package for package in packages)
 
 
