@@ -25,6 +25,7 @@ SCRIPTS = [
     "notebook_time",
     "start_up",
     "growth",
+    "limits",
 ]
 HERE = Path(__file__).parent
 PACKAGES = ["tensorflow", "tf-keras", "tensorflow-recommenders", "numpy", "pandas"]
