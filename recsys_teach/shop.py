@@ -156,21 +156,18 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def _purchases(rng, attraction, trend, counts, joined, launched):
     """Draw every user's purchases in order of time: (user, product, day) of each, three arrays.
 
-    The n-th purchase of all users is one step. Adding Gumbel noise to the logits and taking the largest draws
-    from their softmax. What isn't launched or is bought already is out of reach; who reaches nothing buys nothing.
-    A step takes its users in blocks, which draws the same noise and bounds the memory.
+    The n-th purchase of all users is one step, in blocks of users that bound the memory. Adding Gumbel noise to the
+    logits and taking the largest draws from their softmax. Out of reach is what isn't launched or is bought already.
     """
     span = rng.exponential(200.0, len(counts))
-    who, what, when = [], [], []
     times = [
         np.sort(start + rng.random(n) * min(length, DAYS - start)) for n, start, length in zip(counts, joined, span)
     ]
-    bought = np.zeros(attraction.shape, bool)
+    bought, (who, what, when) = np.zeros(attraction.shape, bool), ([], [], [])
     block_rows = max(1, CELLS // attraction.shape[1])
     for step in range(counts.max()):
         everybody = np.flatnonzero(counts > step)
-        for first in range(0, len(everybody), block_rows):
-            users = everybody[first : first + block_rows]
+        for users in np.split(everybody, range(block_rows, len(everybody), block_rows)):
             now = np.array([times[user][step] for user in users])
             out_of_reach = bought[users] | (launched > now[:, None])
             logits = attraction[users] + trend * (now[:, None] / DAYS - 0.5)

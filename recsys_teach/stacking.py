@@ -126,7 +126,7 @@ class StackedModel(tfrs.Model):
         return tf.reduce_sum(tf.reduce_logsumexp(logits, axis=2) - own, axis=1)
 
     def tables(self) -> tuple[np.ndarray, np.ndarray]:
-        """The tables of the users and of the products by pair, with biases in stars: see `sweep.Factors`."""
+        """The tables of the users and of the products by pair, with biases in stars: see `factors.Factors`."""
         users, products = (table.numpy().swapaxes(0, 1) for table in (self.user_table, self.product_table))
         spread = self.like.model.ranking.head.spread
         users[:, :, -1] *= spread

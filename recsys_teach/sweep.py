@@ -1,10 +1,7 @@
 """Floor 2: a sweep holds many models that differ in nothing but the weights of their two tasks, as plain arrays.
 
-`stacking` trains them, all in one run. What is kept of each is what its towers and its head have learned: with ids
-alone, recommending takes no more than two tables, so a sweep needs no TensorFlow, and can be saved and loaded.
-
-    score = u · p + c_p                                 c_p: the product bias of retrieval
-    stars = mean + b_u + b_p + taste · u · p            for known users and products; else without u · p
+`stacking` trains them, all in one run. Each is a pair of tables, see `factors`, so a sweep needs no TensorFlow, and can
+be saved and loaded.
 """
 
 import json
@@ -12,7 +9,6 @@ import math
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,38 +17,11 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.baselines import DampedBiases, Popularity
+from recsys_teach.factors import Factors, row_numbers
 from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER
 from recsys_teach.scoreboard import scoreboard
 
 FORMAT = "recsys-teach sweep 1"
-
-
-@dataclass(frozen=True)
-class Factors:
-    """One trained pair of towers and its head as arrays: a recommender. Row 0 of a table is for unknown ids."""
-
-    users: Sequence[str]
-    products: Sequence[str]
-    user_table: np.ndarray  # [1 + users, dim + 1]: u, then b_u
-    product_table: np.ndarray  # [1 + products, dim + 2]: p, then b_p and c_p
-    mean: float  # stars
-    taste: float  # stars that a unit of u · p is worth
-
-    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The score of every product for each row's user, `[rows, products]`."""
-        users = self.user_table[row_numbers(self.users, reviews[USER]), :-1]
-        return users @ self.product_table[1:, :-2].T + self.product_table[1:, -1]
-
-    def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The predicted stars of each row, `[rows]`."""
-        return self.stars(row_numbers(self.users, reviews[USER]), row_numbers(self.products, reviews[PRODUCT]))
-
-    def stars(self, user: np.ndarray, product: np.ndarray) -> np.ndarray:
-        """The predicted stars of rows of the tables."""
-        u, p = self.user_table[user], self.product_table[product]
-        known = (np.asarray(user) > 0) & (np.asarray(product) > 0)
-        taste = self.taste * (u[..., :-1] * p[..., :-2]).sum(axis=-1)
-        return self.mean + u[..., -1] + p[..., -2] + np.where(known, taste, 0.0)
 
 
 @dataclass(frozen=True)
@@ -140,16 +109,8 @@ class Sweep:
 
 ROWS = ("bought", "bought_later")
 ARRAYS = ("weights", "user_tables", "product_tables", *ROWS)
-BROKEN = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    NotImplementedError,
-    zlib.error,
-    zipfile.BadZipFile,
-)
+READING = ValueError, KeyError, TypeError, AttributeError, EOFError, NotImplementedError
+BROKEN = *READING, zlib.error, zipfile.BadZipFile  # what a file that is no sweep may lead to
 
 
 def assemble_sweep(
@@ -215,8 +176,3 @@ def name_of_pair(rating_weight: float, retrieval_weight: float) -> str:
 def _short(weight: float) -> str:
     power = -math.log2(weight)
     return f"1/{2 ** int(power)}" if power >= 3 and power.is_integer() else f"{weight:.4g}"
-
-
-def row_numbers(names: Sequence[str], wanted: pd.Series) -> np.ndarray:
-    """The rows of a table: 1 for the first of the `names`, …, and 0 for what isn't among them."""
-    return pd.Index(names).get_indexer(pd.Index(wanted)) + 1

@@ -13,7 +13,19 @@ import recsys_teach
 PACKAGE = Path(recsys_teach.__file__).parent
 ORDER = (
     *("schema", "wording", "shop", "data", "splits", "texts", "recipes"),
-    *("metrics", "baselines", "scoreboard", "leaks", "sweep", "plots", "lab", "lab_page", "widget", "lab_view"),
+    *(
+        "metrics",
+        "baselines",
+        "scoreboard",
+        "leaks",
+        "factors",
+        "sweep",
+        "plots",
+        "lab",
+        "lab_page",
+        "widget",
+        "lab_view",
+    ),
     *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "training"),
     *("stacking", "ladder", "cli"),
 )
@@ -85,6 +97,11 @@ def python(code, **variables):
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
     environment |= {"PYTHONPATH": str(PACKAGE.parent), **variables}
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_a_file_has_180_lines_at_the_most(module):
+    assert len((PACKAGE / f"{module}.py").read_text(encoding="utf-8").splitlines()) <= 180
 
 
 def test_data_baselines_scoreboard_and_command_load_no_tensorflow():

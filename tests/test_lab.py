@@ -11,9 +11,10 @@ import pytest
 from ipywidgets import BoundedFloatText, Button, Dropdown, SelectionSlider
 
 from recsys_teach import lab_page
+from recsys_teach.factors import Factors
 from recsys_teach.lab import MAX_WEIGHT, ORIGINAL, LabState
 from recsys_teach.lab_view import WeightLab
-from recsys_teach.sweep import Factors, assemble_sweep
+from recsys_teach.sweep import assemble_sweep
 
 USERS = ["ann", "bob", "<script>cy"]  # with tastes 1, -1, 0
 PRODUCTS = list("abcdefghijklmnopqrst")
