@@ -76,18 +76,21 @@ def epoch_of(
     with a `tf.data` pipeline needed half as much time again, most of it for tracing the step twice and for shuffling.)
     """
     count = len(rows[RATING])
+    numbers, number = tf.TensorSpec([count], tf.int64), tf.TensorSpec([], tf.int64)
 
-    @tf.function
+    @tf.function(input_signature=[numbers, number, number])
     def steps(order: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> None:
         for start in tf.range(first, last, batch_size):
             step(take(rows, order[start : start + batch_size]))
 
+    traced = steps.get_concrete_function()  # here and now; or else TensorFlow would warn of the fifth model
+
     def epoch() -> dict[str, float]:
-        order = tf.constant(rng.permutation(count) if rng else np.arange(count))
+        order = rng.permutation(count) if rng else np.arange(count)
         model.reset_metrics()
         for first in range(0, count, STEPS_AT_ONCE * batch_size):
             last = min(first + STEPS_AT_ONCE * batch_size, count)
-            steps(order, tf.constant(first), tf.constant(last))
+            traced(*(tf.constant(value, tf.int64) for value in (order, first, last)))
         means = {metric.name: float(metric.result()) for metric in model.metrics}
         return {name: means[name] for name in (f"{task}_loss" for task in TASKS) if name in means}
 
