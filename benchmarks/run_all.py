@@ -98,10 +98,21 @@ def table(results: dict[str, tuple[list[Row], int]]) -> list[str]:
 
 def page(results: dict[str, tuple[list[Row], int]]) -> str:
     """The whole of `results.md`."""
-    notes = [f"- {note}" for rows, _ in results.values() for row in rows for note in row.notes]
+    notes = [f"- {name}: {note}" for name, (rows, _) in results.items() for row in rows for note in row.notes]
+    pictures = [f"![{name}]({name}.png)" for name in results if (HERE / f"{name}.png").exists()]
     intro = f"Medians of {REPEATS} repeats unless a note says otherwise; a single figure has no spread."
     claims = "A line without a figure under “asked” claims nothing."
-    parts = ["# Benchmarks", "", f"Written by `make bench`. {intro} {claims}", "", *machine(), "", *table(results)]
+    parts = [
+        "# Benchmarks",
+        "",
+        f"Written by `make bench`. {intro} {claims}",
+        "",
+        *machine(),
+        "",
+        *table(results),
+        "",
+        *pictures,
+    ]
     return "\n".join([*parts, *(["", "## Notes", "", *notes] if notes else [])]) + "\n"
 
 
