@@ -38,10 +38,8 @@ class RankingModel(tfrs.Model):
         self.user_tower, self.product_tower = user_tower, product_tower
         self.rating_weight, self.l2 = rating_weight, l2
         self.head = head or DenseHead()
-        self.task = tfrs.tasks.Ranking(
-            loss=tf.keras.losses.MeanSquaredError(reduction=tf.keras.losses.Reduction.SUM),
-            loss_metrics=[tf.keras.metrics.Mean("rating_loss")],
-        )
+        self.task = tfrs.tasks.Ranking(loss=tf.keras.losses.MeanSquaredError(reduction=tf.keras.losses.Reduction.SUM))
+        self.mean = tf.keras.metrics.Mean("rating_loss")  # over the batches; TFRS 0.7.3's own would weigh them
 
     def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
@@ -53,6 +51,7 @@ class RankingModel(tfrs.Model):
         rated = tf.math.is_finite(ids[RATING])  # what was bought and not rated adds no error
         stars = tf.where(rated, ids[RATING], 0.0)[:, None]
         errors = self.task(labels=stars, predictions=predicted, sample_weight=tf.cast(rated, tf.float32)[:, None])
+        self.mean.update_state(errors)
         return errors + self.head.penalty(ids)
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:

@@ -73,7 +73,7 @@ def epoch_of(
 
     With a generator the rows come in a new order every time, so that every epoch also draws new in-batch negatives.
     TensorFlow takes many steps before it comes back to Python, which is when an interrupt is heard. (Keras' `fit`
-    with a `tf.data` pipeline needed half as much time again, most of it for tracing the step twice and for shuffling.)
+    with a `tf.data` pipeline needed nearly twice the time: it traces the step again and shuffles row by row.)
     """
     count = len(rows[RATING])
     numbers, number = tf.TensorSpec([count], tf.int64), tf.TensorSpec([], tf.int64)
