@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from side_by_side import Row, report
+from side_by_side import Row, peak_megabytes, report
 
 USERS, PRODUCTS, TRAIN, TEST = 100_000, 100_000, 1_000_000, 1_000_000
 COUNTS = (10_000, 20_000, 40_000)
@@ -24,7 +24,7 @@ COUNTS = (10_000, 20_000, 40_000)
 
 def peak() -> float:
     """The most memory that this process ever held, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak_megabytes(resource.getrusage(resource.RUSAGE_SELF))
 
 
 def held() -> float:

@@ -10,7 +10,7 @@ import sys
 import time
 
 import numpy as np
-from side_by_side import Row, in_turns, report, run_process
+from side_by_side import IMPORT_TFRS, Row, in_turns, report, run_process
 
 from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
@@ -20,7 +20,6 @@ from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
 from recsys_teach.training import train_model
 
-IMPORT = "import os; os.environ['TF_USE_LEGACY_KERAS'] = '1'; import tensorflow_recommenders"
 DIM, FLOAT, EPOCHS = 32, 4, 6
 SIDE, MEGABYTES = 2048, 256  # of the large matrix product, and of the copy
 
@@ -56,7 +55,7 @@ def hardware() -> tuple[float, float]:
 
 def main() -> None:
     """Time the parts of a training, and set a step beside the machine's own speed."""
-    seconds_to_import, _ = run_process([sys.executable, "-c", IMPORT])
+    seconds_to_import, _ = run_process([sys.executable, "-c", IMPORT_TFRS])
     train, test = split_at_random(generate_shop(users=943, products=1682, reviews_per_user=133).reviews)
     recipe = recipe_for(train, test)
     times = [time.perf_counter()]

@@ -16,17 +16,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from jupyter_client.manager import start_new_kernel
-from side_by_side import Row, in_turns, ratios, report, run_process
+from side_by_side import IMPORT_TFRS, Row, in_turns, ratios, report, run_process
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS, TIMES, EACH = 1, 2.0, 30  # seconds of one notebook
-BARE = 'import os; os.environ["TF_USE_LEGACY_KERAS"] = "1"; import tensorflow_recommenders'
 
 
 def bare_kernel() -> None:
     """Start a kernel, import TensorFlow Recommenders in it, and shut it down."""
     manager, client = start_new_kernel(startup_timeout=120, kernel_name="python3", stderr=subprocess.DEVNULL)
-    reply = client.execute_interactive(BARE, timeout=120, output_hook=lambda message: None)
+    reply = client.execute_interactive(IMPORT_TFRS, timeout=120, output_hook=lambda message: None)
     client.stop_channels()
     manager.shutdown_kernel(now=True)  # as nbval does
     if reply["content"]["status"] != "ok":

@@ -7,6 +7,7 @@ their greatest.
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 REPEATS = 5
+IMPORT_TFRS = "import os; os.environ['TF_USE_LEGACY_KERAS'] = '1'; import tensorflow_recommenders"
 FOLDER = Path(__file__).parent.parent / "build" / "benchmarks"
 
 
@@ -73,6 +75,11 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(above, below)]
 
 
+def peak_megabytes(usage: resource.struct_rusage) -> float:
+    """The most memory that a process held, by what the system says of it: bytes on a Mac, kB elsewhere."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 def run_process(command: Sequence[str]) -> tuple[float, float]:
     """Run a command to its end; its seconds and its peak memory in MB. Its output is thrown away, its failure isn't."""
     start = time.perf_counter()
@@ -84,7 +91,7 @@ def run_process(command: Sequence[str]) -> tuple[float, float]:
     took = time.perf_counter() - start
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {errors.decode()[-2000:]}")
-    return took, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, kB elsewhere
+    return took, peak_megabytes(usage)
 
 
 def report(script: str, rows: list[Row]) -> None:

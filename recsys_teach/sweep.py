@@ -109,8 +109,8 @@ class Sweep:
 
 ROWS = ("bought", "bought_later")
 ARRAYS = ("weights", "user_tables", "product_tables", *ROWS)
-READING = ValueError, KeyError, TypeError, AttributeError, EOFError, NotImplementedError
-BROKEN = *READING, zlib.error, zipfile.BadZipFile  # what a file that is no sweep may lead to
+# What reading a file that is no sweep may lead to.
+BROKEN = ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile
 
 
 def assemble_sweep(

@@ -11,7 +11,7 @@ from recsys_teach.features import Ids, take
 from recsys_teach.schema import PRODUCT, RATING
 from recsys_teach.towers import training_rows
 
-STEPS_AT_ONCE = 1000
+STEPS_AT_ONCE = 1000  # a second or two: an interrupt is heard in between
 PATIENCE, PROGRESS = 2, 0.001  # training stops when the validation loss hasn't fallen by 0.1 % for two epochs
 TASKS = ("rating", "retrieval")
 
