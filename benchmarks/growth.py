@@ -4,8 +4,7 @@ The ladder's multitask model is trained on generated shops of 10,000, 100,000 an
 the users and the products of the one before. Rows a second are those of the second epoch on: tracing is told apart.
 Every training is a process of its own, whose peak memory is measured; what TensorFlow takes by itself is the peak of
 one that only imports it. It fails if a larger shop trains at less than 0.7 of the smallest one's speed. Batches are the
-recipe's, larger ones for larger shops, and the in-batch softmax costs the square of their size; so each shop is also
-trained in batches of 256, which tells how the data's growth alone is felt. The picture is `growth.png`.
+recipe's: 128 rows for the smallest shop, 256 for the others. The picture is `growth.png`.
 """
 
 import json
@@ -21,7 +20,7 @@ from side_by_side import Row, ratios, report, run_process
 
 # reviews (about): users, products, reviews of each (of a small catalogue, nobody buys more than half), epochs
 SIZES = {10_000: (500, 50, 30, 16), 100_000: (5_000, 500, 20, 5), 1_000_000: (50_000, 5_000, 20, 3)}
-REPEATS, AT_LEAST, SAMPLE, BATCH = 3, 0.7, 1_000, 256
+REPEATS, AT_LEAST, SAMPLE = 3, 0.7, 1_000
 STAGES = {
     "generating": "generated",
     "splitting": "split",
@@ -67,17 +66,12 @@ def train(size: int, folder: Path) -> None:
     vocabulary = timed("vocabulary", lambda: learn_vocabulary(rows))
     recipe = recipe_for(rows, test)
 
-    def epochs(batch_size):
-        times, model = [time.perf_counter()], ladder.multitask(vocabulary, recipe)
-        settings = {"epochs": SIZES[size][3], "batch_size": batch_size, "learning_rate": recipe.learning_rate}
-        train_model(model, rows, **settings, after_epoch=lambda _: times.append(time.perf_counter()))
-        first, *later = np.diff(times)
-        return model, first, statistics.median(later)
-
-    _, _, fixed = epochs(BATCH)
-    model, first, steady = epochs(recipe.batch_size)
+    times, model = [time.perf_counter()], ladder.multitask(vocabulary, recipe)
+    settings = {"epochs": SIZES[size][3], "batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate}
+    train_model(model, rows, **settings, after_epoch=lambda _: times.append(time.perf_counter()))
+    first, *later = np.diff(times)
+    took |= {"first": first, "steady": statistics.median(later)}
     timed("lookup", lambda: training_rows(rows, model.user_tower, model.product_tower))
-    took |= {"first": first, "steady": steady, "batch": recipe.batch_size, "fixed speed": len(rows) / fixed}
     sample = test.sample(SAMPLE, replace=True, random_state=0)
     timed("scoring", lambda: (model.scores(sample), model.ratings(sample)))
     (folder / f"train{size}.json").write_text(json.dumps(took | {"speed": len(rows) / took["steady"]}))
@@ -90,7 +84,7 @@ def picture(runs: pd.DataFrame, alone: float) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    from recsys_teach.plots import BLUE, GREY, ORANGE
+    from recsys_teach.plots import BLUE, GREY
 
     _, panels = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     for ax, column, title in zip(
@@ -98,18 +92,14 @@ def picture(runs: pd.DataFrame, alone: float) -> None:
     ):
         ax.plot(runs["reviews"], runs[column], "o", color=BLUE, alpha=0.5)
         medians = runs.groupby("reviews")[column].median()
-        ax.plot(medians.index, medians, color=BLUE, label="the recipe's batches" if ax is panels[0] else "training")
+        ax.plot(medians.index, medians, color=BLUE, label="training")
         ax.set(xscale="log", xlabel="reviews", title=title, ylim=(0, 1.15 * runs[column].max()))
         ax.xaxis.set_major_formatter("{x:,.0f}")
         ax.yaxis.set_major_formatter("{x:,.0f}")
         ax.grid(axis="y", alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
-    fixed = runs.groupby("reviews")["fixed speed"].median()
-    panels[0].plot(runs["reviews"], runs["fixed speed"], "s", color=ORANGE, alpha=0.5)
-    panels[0].plot(fixed.index, fixed, color=ORANGE, label=f"batches of {BATCH}")
-    panels[0].set_ylim(0, 1.15 * runs[["speed", "fixed speed"]].max(axis=None))
-    least = AT_LEAST * fixed.iloc[0]
-    panels[0].axhline(least, color=GREY, linestyle="--", label=f"{AT_LEAST} of the smallest's, batches of {BATCH}")
+    least = AT_LEAST * runs.loc[runs["size"] == min(SIZES), "speed"].median()
+    panels[0].axhline(least, color=GREY, linestyle="--", label=f"{AT_LEAST} of the smallest's")
     panels[1].axhline(alone, color=GREY, linestyle="--", label="TensorFlow alone, imported")
     for ax in panels:
         ax.legend(frameon=False, loc="lower right")
@@ -133,12 +123,11 @@ def main() -> None:
     by_size = dict(list(runs.groupby("size")))
     small, *larger = by_size.values()
     rows = []
-    for column, batches in (("fixed speed", str(BATCH)), ("speed", "the recipe's size")):
-        for part in larger:
-            speeds = [f"{of[column].median():,.0f} rows/s" for of in (part, small)]
-            sizes = [f"{of['reviews'].iloc[0]:,}" for of in (part, small)]
-            what = f"speed of training, {sizes[0]} reviews against {sizes[1]}, batches of {batches}"
-            rows.append(Row(what, *speeds, ratios(part[column], small[column]), at_least=AT_LEAST))
+    for part in larger:
+        speeds = [f"{of['speed'].median():,.0f} rows/s" for of in (part, small)]
+        sizes = [f"{of['reviews'].iloc[0]:,}" for of in (part, small)]
+        what = f"speed of training, {sizes[0]} reviews against {sizes[1]}"
+        rows.append(Row(what, *speeds, ratios(part["speed"], small["speed"]), at_least=AT_LEAST))
     for part in by_size.values():
         words = f"peak {part['peak'].median():,.0f} MB", f"{alone:,.0f} MB: a process that only imports TensorFlow"
         what = f"memory of training on {part['reviews'].iloc[0]:,} reviews, above TensorFlow's own"

@@ -13,7 +13,7 @@ def rows(known, strangers=0):
 
 @pytest.mark.parametrize(
     ("reviews", "batch_size"),
-    [(10, 32), (800, 32), (4_000, 32), (6_400, 64), (24_000, 256), (100_000, 1024), (1_000_000, 1024)],
+    [(10, 32), (800, 32), (4_000, 32), (6_400, 64), (24_000, 256), (100_000, 256), (1_000_000, 256)],
 )
 def test_batches_are_a_power_of_two_of_about_a_hundredth_of_the_rows(reviews, batch_size):
     assert recipe_for(rows(reviews), rows(1)).batch_size == batch_size
