@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = {"linux": ["3.10", "3.11", "3.12", "3.13"], "darwin": ["3.10", "3.11", "3.12"]}
+EXTRAS = ("--extra", "scale", "--extra", "lab", "--extra", "test")
 BENCHMARKED = "linux"
 UV_PLATFORMS = {"linux": "linux", "darwin": "macos"}
 
@@ -22,7 +23,7 @@ def main() -> None:
         for python in pythons:
             tag = f"{platform}-py{python.replace('.', '')}"
             lock, target = f"requirements/{tag}.txt", ("--python-platform", UV_PLATFORMS[platform])
-            renew(lock, "pyproject.toml", "--all-extras", *target, python=python)
+            renew(lock, "pyproject.toml", *EXTRAS, *target, python=python)
             if platform == BENCHMARKED:
                 peers = "--group", "bench", "--constraint", lock
                 renew(f"requirements/bench-{tag}.txt", *peers, *target, python=python)
