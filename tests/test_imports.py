@@ -18,6 +18,7 @@ ORDER = (
         "baselines",
         "scoreboard",
         "leaks",
+        "approximate",
         "factors",
         "sweep",
         "plots",
@@ -26,7 +27,7 @@ ORDER = (
         "widget",
         "lab_view",
     ),
-    *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "training"),
+    *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "serving", "export", "training"),
     *("stacking", "ladder", "cli"),
 )
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}
