@@ -27,12 +27,14 @@ class Server:
         model: trained; the catalogue's vectors are computed here and now, so train it no further.
         train: the reviews table whose purchases aren't recommended again.
         new_products: products that training never saw, `product_id` and, if `train` has it, `category`. A new product
-            starts with the mean vector of its category's products (of all products, if the category is new as well).
+            starts with the mean vector of its category's products (of all products, if the category is new as well),
+            and with one of the higher product biases there, if the model has a product bias.
+        optimism: which one: this quantile of them, from 0 to 1. As popular as the median, it would hardly be shown.
         stars_weight: what a predicted star is worth beside the score, 0 or more. A score is the logarithm of how likely
             a purchase is, so at 1 a star more makes up for a factor of e; at 0 the order is the score's.
 
     Raises:
-        ValueError: a new product that isn't new or is there twice, or a weight that is no number.
+        ValueError: a new product that isn't new or is there twice, or a weight or quantile out of range.
     """
 
     def __init__(
@@ -41,10 +43,13 @@ class Server:
         train: pd.DataFrame,
         *,
         new_products: pd.DataFrame | None = None,
+        optimism: float = 0.9,
         stars_weight: float = 0.0,
     ):
         if not 0 <= stars_weight < np.inf:
             raise ValueError(f"stars_weight is {stars_weight}: expected a number, 0 or more.")
+        if not 0 <= optimism <= 1:
+            raise ValueError(f"optimism is {optimism}: expected a quantile from 0 to 1.")
         self.model, self.stars_weight = model, stars_weight
         tower = model.product_tower
         self.catalogue = dict(tower.catalogue)
@@ -54,7 +59,9 @@ class Server:
         if new_products is not None:
             added = _new_names(new_products, names)
             groups = _categories(train, names), _categories(new_products, added)
-            vectors, biased = (tf.concat([kind, _means(kind.numpy(), *groups)], axis=0) for kind in (vectors, biased))
+            quantile = optimism if model.retrieval.product_bias else None
+            vectors = tf.concat([vectors, _starts(vectors.numpy(), *groups)], axis=0)
+            biased = tf.concat([biased, _starts(biased.numpy(), *groups, quantile)], axis=0)
             unknown = {name: tf.zeros_like(ids[:1]) for name, ids in self.catalogue.items()}
             self.catalogue = {
                 name: tf.concat([ids, tf.repeat(unknown[name], len(added), axis=0)], axis=0)
@@ -148,7 +155,17 @@ def _categories(products: pd.DataFrame, names: list[str]) -> np.ndarray:
     return by_name.reindex(names, fill_value="").to_numpy(dtype=object)
 
 
-def _means(vectors: np.ndarray, categories: np.ndarray, new_categories: np.ndarray) -> np.ndarray:
-    """For each new category the mean of the vectors of that category, of all where there are none, `[new, dim]`."""
-    means = {name: vectors[categories == name].mean(axis=0) for name in np.unique(categories)}
-    return np.stack([means.get(name, vectors.mean(axis=0)) for name in new_categories])
+def _starts(
+    vectors: np.ndarray, categories: np.ndarray, new_categories: np.ndarray, quantile: float | None = None
+) -> np.ndarray:
+    """For each new category the mean of the vectors of that category, of all where there are none, `[new, dim]`.
+
+    With a `quantile`, the last number, which is the bias, is that quantile of theirs instead.
+    """
+
+    def start(some: np.ndarray) -> np.ndarray:
+        mean = some.mean(axis=0)
+        return mean if quantile is None else np.append(mean[:-1], np.quantile(some[:, -1], quantile)).astype(some.dtype)
+
+    starts = {name: start(vectors[categories == name]) for name in np.unique(categories)}
+    return np.stack([starts[name] if name in starts else start(vectors) for name in new_categories])

@@ -90,6 +90,14 @@ def test_a_new_product_starts_as_the_mean_of_its_category():
     assert np.isfinite(stars[0, : len([name for name in products[0] if name])]).all()
 
 
+@pytest.mark.parametrize(("optimism", "bias"), [(0.0, 1.0), (0.5, 2.0), (1.0, 9.0)])
+def test_the_bias_of_a_new_product_is_a_quantile_of_its_categorys(optimism, bias):
+    new = pd.DataFrame({"product_id": ["stove"], "category": ["camping"]})
+    model = planted(product_bias=[[1.0], [2.0], [100.0], [9.0]])  # the 100 are the soap's
+    products, scores, _ = ask(Server(model, TRAIN, new_products=new, optimism=optimism), "ann", k=9)
+    assert dict(zip(products[0], scores[0]))["stove"] == pytest.approx(3.0 + bias)
+
+
 def test_the_stars_of_a_new_product_are_those_of_any_unknown_one():
     model, new = planted(), pd.DataFrame({"product_id": ["stove"]})
     products, _, stars = ask(Server(model, TRAIN, new_products=new), "ann", k=9)
@@ -107,6 +115,12 @@ def test_a_new_product_that_is_not_new_is_refused(names):
 def test_a_weight_that_is_no_number_is_refused(weight):
     with pytest.raises(ValueError, match="stars_weight is"):
         Server(planted(), TRAIN, stars_weight=weight)
+
+
+@pytest.mark.parametrize("optimism", [-0.1, 1.1, float("nan")])
+def test_a_quantile_out_of_range_is_refused(optimism):
+    with pytest.raises(ValueError, match="optimism is"):
+        Server(planted(), TRAIN, optimism=optimism)
 
 
 def test_a_tower_that_reads_summaries_is_asked_with_them():
