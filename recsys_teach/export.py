@@ -85,7 +85,7 @@ def manifest(server: Server, train: pd.DataFrame, scores: Mapping[str, float] | 
         "catalogue": len(server.names),
         "stars_weight": server.stars_weight,
         "inputs": [*server.asked, "k"],
-        "scores": {name: None if pd.isna(score) else float(score) for name, score in (scores or {}).items()},
+        "scores": {name: None if pd.isna(score) else float(score) for name, score in dict({} if scores is None else scores).items()},
     }
 
 

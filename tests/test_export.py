@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_serving import TRAIN, planted
 
@@ -48,7 +49,7 @@ def test_exports_are_numbered_and_say_what_they_are(tmp_path):
     server = Server(planted(), TRAIN)
     (tmp_path / "9").mkdir()
     (tmp_path / "notes").mkdir()
-    folder = export(server, tmp_path, train=TRAIN, scores={"hit@10": 0.25, "rmse": float("nan")})
+    folder = export(server, tmp_path, train=TRAIN, scores=pd.Series({"hit@10": 0.25, "rmse": np.nan}))
     assert folder == tmp_path / "10"
     assert versions(tmp_path) == [9, 10]
     manifest = json.loads((folder / MANIFEST).read_text())

@@ -64,7 +64,7 @@ def test_figures_have_words_under_them(path):
 
 
 NUMBER = r"(?<![\w.])\d[\d,_]*(?:\.\d+)?"
-NO_CLAIM = r"\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|\b0[1-9]\b|\b20\d\d\b"  # formulas, code, links, notebooks, years
+NO_CLAIM = r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|\b0[1-9]\b|\b20\d\d\b"  # formulas, code, links, notebooks, years
 
 
 def numbers(text):
