@@ -85,7 +85,10 @@ def manifest(server: Server, train: pd.DataFrame, scores: Mapping[str, float] | 
         "catalogue": len(server.names),
         "stars_weight": server.stars_weight,
         "inputs": [*server.asked, "k"],
-        "scores": {name: None if pd.isna(score) else float(score) for name, score in dict({} if scores is None else scores).items()},
+        "scores": {
+            name: None if pd.isna(score) else float(score)
+            for name, score in dict({} if scores is None else scores).items()
+        },
     }
 
 
