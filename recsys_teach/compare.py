@@ -62,6 +62,7 @@ def compare(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bo
 
 
 def ladder_table(result: dict) -> Table:
+    """A result of `compare` as a table for a terminal."""
     data = result["data"]
     table = Table(
         box=box.SIMPLE_HEAD,
