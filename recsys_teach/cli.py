@@ -18,9 +18,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 @contextmanager
 def _one_sentence(*errors: type[Exception]) -> Iterator[None]:
     """What is wrong is said in a sentence, without a traceback: with the input, or one of these errors."""
+    said: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, *errors)
     try:
         yield
-    except (ValueError, OSError, ImportError, *errors) as error:
+    except said as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
 
