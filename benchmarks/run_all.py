@@ -25,6 +25,8 @@ SCRIPTS = [
     "notebook_time",
     "start_up",
     "growth",
+    "large_tables",
+    "serving_latency",
     "limits",
 ]
 HERE = Path(__file__).parent
