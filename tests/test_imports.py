@@ -12,7 +12,7 @@ import recsys_teach
 
 PACKAGE = Path(recsys_teach.__file__).parent
 ORDER = (
-    *("schema", "wording", "shop", "data", "splits", "texts", "recipes"),
+    *("schema", "wording", "shop", "data", "splits", "texts", "recipes", "manifest"),
     *(
         "metrics",
         "baselines",
@@ -26,8 +26,8 @@ ORDER = (
         "widget",
         "lab_view",
     ),
-    *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "training"),
-    *("stacking", "ladder", "cli"),
+    *("backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask", "training"),
+    *("stacking", "ladder", "distributed", "cli"),
 )
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}
 
