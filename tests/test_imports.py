@@ -26,7 +26,19 @@ ORDER = (
         "widget",
         "lab_view",
     ),
-    *("backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask", "training"),
+    *(
+        "backend",
+        "features",
+        "stream",
+        "towers",
+        "heads",
+        "replicas",
+        "retrieval",
+        "ranking",
+        "multitask",
+        "training",
+        "progress",
+    ),
     *("stacking", "ladder", "distributed", "cli"),
 )
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}
