@@ -13,6 +13,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids, by_id, strings
+from recsys_teach.replicas import all_rows
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.towers import ProductTower, UserTower
 
@@ -81,13 +82,11 @@ class RetrievalModel(tfrs.Model):
         return tf.concat([products, self.product_bias(ids[PRODUCT])], axis=1) if self.product_bias else products
 
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
-        """The in-batch softmax of these vectors, summed over the batch."""
-        probability = None if self.shares is None else tf.gather(self.shares, ids[PRODUCT])
+        """The in-batch softmax of these vectors, summed over the batch; the products of all replicas are in it."""
+        products, numbers = all_rows(self.candidates(products, ids)), all_rows(ids[PRODUCT])
+        probability = None if self.shares is None else tf.gather(self.shares, numbers)
         return self.task(
-            self.queries(users),
-            self.candidates(products, ids),
-            candidate_ids=ids[PRODUCT],
-            candidate_sampling_probability=probability,
+            self.queries(users), products, candidate_ids=numbers, candidate_sampling_probability=probability
         )
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:

@@ -11,24 +11,14 @@ import pytest
 import recsys_teach
 
 PACKAGE = Path(recsys_teach.__file__).parent
-ORDER = (
-    *("schema", "wording", "shop", "data", "splits", "texts", "recipes"),
-    *(
-        "metrics",
-        "baselines",
-        "scoreboard",
-        "leaks",
-        "approximate",
-        "factors",
-        "sweep",
-        "plots",
-        "lab",
-        "lab_page",
-        "widget",
-        "lab_view",
-    ),
-    *("backend", "features", "towers", "heads", "retrieval", "ranking", "multitask", "serving", "export", "training"),
-    *("stacking", "ladder", "compare", "cli"),
+ORDER = tuple(
+    """
+    schema wording shop data amazon splits texts recipes manifest sources stages prepare
+    metrics baselines scoreboard leaks approximate
+    factors sweep plots lab lab_page widget lab_view
+    backend features stream towers heads replicas retrieval ranking multitask serving export
+    training progress stacking ladder distributed compare cli
+    """.split()
 )
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}
 
