@@ -19,6 +19,13 @@ class Popularity:
         self.products = list(counts.index)
         self._counts = counts.to_numpy(float)
 
+    @classmethod
+    def known(cls, products: list[str], counts: np.ndarray) -> "Popularity":
+        """Of products that were counted elsewhere."""
+        popularity = cls.__new__(cls)
+        popularity.products, popularity._counts = products, np.asarray(counts, float)
+        return popularity
+
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """How often each product was bought, the same for every row, `[rows, products]`."""
         return np.broadcast_to(self._counts, (len(reviews), len(self._counts)))

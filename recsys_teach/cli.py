@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from recsys_teach import __version__
 from recsys_teach import compare as comparison
-from recsys_teach.compare import SplitKind, ladder_table
+from recsys_teach.compare import SplitKind, ladder_table, scores_table
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -60,6 +61,60 @@ def compare(
         typer.echo(json.dumps(result, indent=2))
     else:
         Console().print(ladder_table(result))
+
+
+@app.command()
+def prepare(
+    sources: Annotated[list[Path], typer.Argument(help="JSON Lines, CSV or TSV files (.gz too), or Parquet.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make; what is unfinished lies beside it, in OUT.partial.")],
+    split: Annotated[
+        SplitKind | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
+    ] = None,
+    lanes: Annotated[int, typer.Option(help="As many, or a divisor of it, are the processes that can train.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of the random split and of the order of the rows.")] = 0,
+    memory: Annotated[str, typer.Option(help="What DuckDB may take; Python takes 200 MB more.")] = "300MB",
+    threads: Annotated[int, typer.Option(help="Of DuckDB.")] = 2,
+) -> None:
+    """Turn SOURCES, files of reviews larger than memory, into the folder OUT that `train` reads."""
+    with _one_sentence():
+        try:
+            from recsys_teach.prepare import prepare as make
+        except ModuleNotFoundError as error:
+            raise ImportError(f"{error}: pip install 'recsys-teach[scale]'") from error
+        kind = split.value if split else None
+        made = make(sources, out, split=kind, lanes=lanes, seed=seed, memory_limit=memory, threads=threads)
+    rows = ", ".join(f"{number:,} for {part}" for part, number in made["rows"].items())
+    typer.echo(f"{out}: {rows}; {made['users']:,} users, {made['products']:,} products; split by {made['split']}")
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="What `prepare` made.")],
+    epochs: Annotated[int, typer.Option(help="Rounds through the training rows.")] = 3,
+    batch_size: Annotated[int, typer.Option(help="Of all processes together, a multiple of the lanes.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of the first weights and of the order of the batches.")] = 0,
+    export: Annotated[Path | None, typer.Option(help="Where to put the trained model, for TensorFlow Serving.")] = None,
+) -> None:
+    """Train the multitask model on FOLDER, judge it, and export it; with TF_CONFIG set, together with other processes.
+
+    Stopped, it goes on after the last epoch that was finished, when it is started again.
+    """
+    from recsys_teach.distributed import is_chief, train_prepared
+    from recsys_teach.export import export as write
+    from recsys_teach.judge import judge
+    from recsys_teach.serving import Server
+    from recsys_teach.stream import read_train
+
+    with _one_sentence(RuntimeError):
+        model, losses = train_prepared(folder, epochs=epochs, batch_size=batch_size, seed=seed)
+        if not is_chief(model.distribute_strategy):
+            return
+        board = judge(folder, model)
+        Console().print(scores_table(losses), scores_table(board))
+        if export:
+            rows = read_train(folder)
+            version = write(Server(model, rows), export, train=rows, scores=board.loc["multitask"])
+            typer.echo(f"exported to {version}")
 
 
 if __name__ == "__main__":

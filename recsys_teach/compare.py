@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
+import pandas as pd
 from rich import box
 from rich.table import Table
 
@@ -86,3 +87,13 @@ def ladder_table(result: dict) -> Table:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def scores_table(board: pd.DataFrame) -> Table:
+    """A frame of numbers as a table for a terminal, its index the first column."""
+    table = Table(str(board.index.name or ""), box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in board:
+        table.add_column(str(column), justify="right", no_wrap=True)
+    for name, row in board.iterrows():
+        table.add_row(str(name), *(_number(None if math.isnan(value) else value, 3) for value in row))
+    return table

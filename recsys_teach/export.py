@@ -27,7 +27,7 @@ MANIFEST = Path("assets.extra", "manifest.json")  # TensorFlow Serving passes th
 
 
 def export(
-    server: Server, folder: str | Path, *, train: pd.DataFrame, scores: Mapping[str, float] | None = None
+    server: Server, folder: str | Path, *, train: pd.DataFrame, scores: Mapping[str, float] | pd.Series | None = None
 ) -> Path:
     """Export a server as the next version in `folder`; return that version's own folder.
 
@@ -67,7 +67,7 @@ def export(
         shutil.rmtree(unfinished, ignore_errors=True)  # it isn't there any more if all went well
 
 
-def manifest(server: Server, train: pd.DataFrame, scores: Mapping[str, float] | None) -> dict[str, Any]:
+def manifest(server: Server, train: pd.DataFrame, scores: Mapping[str, float] | pd.Series | None) -> dict[str, Any]:
     """What an export was made of, ready for JSON; scores that are NaN are None."""
     return {
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),

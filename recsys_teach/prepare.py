@@ -26,7 +26,7 @@ def prepare(
     sources: str | os.PathLike | Iterable[str | os.PathLike],
     out: str | os.PathLike,
     *,
-    split: Literal["time", "random"] | None = None,
+    split: str | None = None,
     test_share: float = 0.1,
     validation_share: float = 0.05,
     lanes: int = 8,

@@ -11,15 +11,16 @@ import pytest
 import recsys_teach
 
 PACKAGE = Path(recsys_teach.__file__).parent
-ORDER = tuple(
-    """
-    schema wording shop data amazon splits texts recipes manifest sources stages prepare
-    metrics baselines scoreboard leaks approximate
-    factors sweep plots lab lab_page widget lab_view
-    backend features stream towers heads replicas retrieval ranking multitask serving export
-    training progress stacking ladder distributed compare cli
-    """.split()
+# fmt: off
+ORDER = (
+    "schema", "wording", "shop", "data", "amazon", "splits", "texts", "recipes",
+    "manifest", "sources", "stages", "resume", "prepare",
+    "metrics", "baselines", "scoreboard", "leaks", "approximate",
+    "factors", "sweep", "plots", "lab", "lab_page", "widget", "lab_view",
+    "backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask",
+    "serving", "export", "training", "progress", "stacking", "ladder", "distributed", "judge", "compare", "cli",
 )
+# fmt: on
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}
 
 
