@@ -8,7 +8,7 @@ that one process alone would have seen.
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,7 @@ def _ids(path: Path, rows: int) -> pd.DataFrame:
     return table.select(["count", "bias"]).to_pandas().set_axis(pd.Index(table[0].to_pylist(), dtype=object))
 
 
-def read_train(folder: str | os.PathLike, users: Sequence[str] | None = None) -> pd.DataFrame:
+def read_train(folder: str | os.PathLike, users: Iterable[str] | None = None) -> pd.DataFrame:
     """The training rows of a prepared folder as a reviews table; of these users only, or all, if they fit into memory.
 
     A row takes 20 bytes: the strings are shared. The rows' order is not that of the reviews.
