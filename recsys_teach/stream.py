@@ -28,7 +28,7 @@ Rows = dict[str, np.ndarray]  # a column each, [rows]
 
 
 def read_vocabulary(folder: str | os.PathLike) -> Vocabulary:
-    """The vocabulary of the training rows of a prepared folder, as `learn_vocabulary` learns it from a table."""
+    """The vocabulary of the training rows of a prepared folder: that of `learn_vocabulary`, without any words."""
     manifest = read_manifest(folder)
     users, products = (_ids(Path(folder) / f"{name}.parquet", manifest[name]) for name in ("users", "products"))
     biases = DampedBiases.known(
