@@ -70,9 +70,9 @@ def read_train(folder: str | os.PathLike, users: Iterable[str] | None = None) ->
         rows = pq.read_table(part).to_pandas()
         parts.append(rows if wanted is None else rows[wanted[rows[USER]]])
     rows = pd.concat(parts, ignore_index=True)
-    return pd.DataFrame(
-        {USER: names["user"][rows[USER]], PRODUCT: names["product"][rows[PRODUCT]], RATING: rows[RATING]}
-    )
+    ids = {USER: names["user"][rows[USER]], PRODUCT: names["product"][rows[PRODUCT]]}
+    return pd.DataFrame(ids | {RATING: rows[RATING].astype(float)})
+
 
 
 def stream(
