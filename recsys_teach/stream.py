@@ -74,7 +74,6 @@ def read_train(folder: str | os.PathLike, users: Iterable[str] | None = None) ->
     return pd.DataFrame(ids | {RATING: rows[RATING].astype(float)})
 
 
-
 def stream(
     folder: str | os.PathLike,
     *,
