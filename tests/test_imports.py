@@ -12,7 +12,8 @@ import recsys_teach
 
 PACKAGE = Path(recsys_teach.__file__).parent
 ORDER = (
-    *("schema", "wording", "shop", "data", "splits", "texts", "recipes"),
+    *("schema", "wording", "shop", "data", "amazon", "splits", "sources", "stages", "resume", "prepare"),
+    *("texts", "recipes"),
     *(
         "metrics",
         "baselines",
