@@ -40,9 +40,8 @@ WITH texts AS (
 ), typed AS (
     SELECT user_id, product_id, rating, rating_text, time_text, unit,
         CASE unit WHEN 'dates' THEN epoch_us(try_cast(time_text AS TIMESTAMPTZ)) // 1000000
-            WHEN 's' THEN try_cast(floor(number) AS BIGINT) WHEN 'ms' THEN try_cast(floor(number / 1e3) AS BIGINT)
-            WHEN 'µs' THEN try_cast(floor(number / 1e6) AS BIGINT)
-            WHEN 'ns' THEN try_cast(floor(number / 1e9) AS BIGINT) END AS seconds
+            ELSE try_cast(floor(number / CASE unit WHEN 's' THEN 1 WHEN 'ms' THEN 1e3 WHEN 'µs' THEN 1e6 ELSE 1e9 END)
+                AS BIGINT) END AS seconds
     FROM numbers
 )
 SELECT user_id, product_id, rating, seconds, unit,
@@ -75,10 +74,8 @@ def read_source(con: duckdb.DuckDBPyConnection, path: Path, table: str, *, seed:
             texts = {name: _varchar(theirs.get(ours)) for name, ours in NEEDED.items()}
             con.execute(READ.format(table=table, reader=reader, seed=seed, timed=TIMESTAMP in theirs, **texts))
     if not theirs:
-        raise ValueError(
-            f"{path} has columns of no known format ({', '.join(found)}): expected {', '.join(REQUIRED)}, or the "
-            "names that Amazon or MovieLens give them; rename yours."
-        )
+        expected = f"{', '.join(REQUIRED)}, or Amazon's or MovieLens' names; rename yours."
+        raise ValueError(f"{path} has columns of no known format ({', '.join(found)}): expected {expected}")
     _check(con, path, table)
 
 
@@ -96,19 +93,14 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> None:
         "WHERE problem IS NOT NULL GROUP BY problem ORDER BY first LIMIT 1"
     ):
         problem, count, first, example = bad
-        what = f", {example!r}" if example is not None else ""
-        raise ValueError(
-            f"{path}: {count:,} row{'s' if count > 1 else ''} with {problem} (the first is row {first:,}, counted from "
-            f"0{what}); mend or remove {'them' if count > 1 else 'it'}."
-        )
+        where = f"the first is row {first:,}, counted from 0" + (f": {example!r}" if example is not None else "")
+        raise ValueError(f"{path}: {count:,} row{'s' * (count > 1)} with {problem} ({where}); mend or remove them.")
     if units > 1:
         found = one("SELECT string_agg(unit, ' and ' ORDER BY unit) FROM (SELECT DISTINCT unit FROM {table})")[0]
         raise ValueError(f"{path} has timestamps in {found}: expected one unit throughout.")
     if units and one("SELECT unit FROM {table} LIMIT 1") == ("s",) and least >= 1900 and most <= 2100_12_31:
-        raise ValueError(
-            f"{path} has timestamps such as {most}, a year or a date in digits: expected dates such as 2023-01-31, or "
-            "seconds since 1970."
-        )
+        expected = "expected dates such as 2023-01-31, or seconds since 1970."
+        raise ValueError(f"{path} has timestamps such as {most}, a year or a date in digits: {expected}")
 
 
 def _reader(con: duckdb.DuckDBPyConnection, path: Path, kind: str) -> tuple[str, list[str]]:
@@ -122,7 +114,7 @@ def _reader(con: duckdb.DuckDBPyConnection, path: Path, kind: str) -> tuple[str,
     if kind == "parquet":
         reader = f"read_parquet({file})"
         return reader, [row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()]
-    form = f"format='newline_delimited', maximum_object_size={LONGEST_LINE}"
+    form = f"format='newline_delimited', records=true, maximum_object_size={LONGEST_LINE}"
     sniff = f"DESCRIBE SELECT * FROM read_json({file}, {form}, maximum_depth=1, sample_size=1000)"
     found = [row[0] for row in con.execute(sniff).fetchall()]
     needed = [theirs for theirs, ours in known_columns(found).items() if ours in NEEDED.values()]

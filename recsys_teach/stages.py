@@ -80,13 +80,10 @@ def hold_back(
     order = ("seconds, " if split == "time" else "") + "shuffle, source, place"
     key = f"SELECT {order} FROM reviews ORDER BY {order} LIMIT 1 OFFSET"
     validation, test = (_one(con, f"{key} {start}") for start in starts)
-    parts = {
-        "train": f"({order}) < {validation}",
-        "validation": f"({order}) >= {validation} AND ({order}) < {test}",
-        "test": f"({order}) >= {test}",
-    }
-    for part, which in parts.items():
-        con.execute(f"CREATE OR REPLACE VIEW {part} AS SELECT * FROM reviews WHERE {which}")
+    # No BETWEEN two keys, into which DuckDB turns >= and <: before 2 it has none for rows.
+    part = f"CASE WHEN ({order}) < {validation} THEN 'train' WHEN ({order}) < {test} THEN 'validation' ELSE 'test' END"
+    for name in ("train", "validation", "test"):
+        con.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM reviews WHERE {part} = '{name}'")
     facts = f"'{split}' AS split, '{order}' AS in_order, {timed == rows} AS timed"
     con.execute(f"CREATE OR REPLACE TABLE held_back AS SELECT {facts}")
 
