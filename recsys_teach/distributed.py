@@ -20,7 +20,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf
 from recsys_teach.ladder import multitask
-from recsys_teach.manifest import read_manifest
+from recsys_teach.manifest import lane_parts, parquet_rows, read_manifest
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.progress import Progress
 from recsys_teach.recipes import recipe_for
@@ -67,8 +67,9 @@ def train_prepared(
     `rating_loss` and `retrieval_loss` are means over the batches, whatever the number of workers. `batch_size` is that
     of all workers together. After each epoch, model and optimizer are kept in the folder `checkpoints` (else in
     `folder` + "-checkpoints"; several machines must share it): a training that was cut short goes on after the last
-    epoch that was finished as if nothing had happened, and returns the losses from there on. When training ends, they
-    are removed. Only the chief, worker 0, writes there; `is_chief` tells a script who it is.
+    epoch that was finished as if nothing had happened, also with another number of workers, and returns the losses
+    from there on. When training ends, they are removed. Of the workers, only the chief, worker 0, should write
+    results; `is_chief` tells a script who it is.
 
     Raises:
         FileNotFoundError, ValueError: `folder` isn't whole, or `checkpoints` are those of another training.
@@ -76,8 +77,10 @@ def train_prepared(
     """
     folder = Path(folder)
     kept = Path(checkpoints) if checkpoints else folder.with_name(folder.name + "-checkpoints")
-    vocabulary = read_vocabulary(folder)
-    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": read_manifest(folder)}
+    manifest, vocabulary, held_back = read_manifest(folder), read_vocabulary(folder), folder / "validation.parquet"
+    lane_parts(folder)  # a file that is missing is told before this worker waits for the others
+    parquet_rows(held_back, manifest["rows"]["validation"])
+    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": manifest}
     finished = epochs_finished(kept)
     if finished:
         _check_settings(kept, settings)
@@ -87,7 +90,7 @@ def train_prepared(
         (kept / "settings.json").write_text(json.dumps(settings, indent=1))
 
     known = pd.DataFrame({USER: vocabulary.users})
-    recipe = recipe_for(known, pd.read_parquet(folder / "validation.parquet", columns=[USER]))
+    recipe = recipe_for(known, pd.read_parquet(held_back, columns=[USER]))
     flow: dict[str, Any] = {
         "batch_size": batch_size,
         "seed": seed,
@@ -95,23 +98,23 @@ def train_prepared(
         "unknown_user_dropout": recipe.unknown_user_dropout,  # drawn with the batches, so it doesn't ask who trains
     }
     batches = len(stream(folder, **flow))
-    with how.scope():
-        tf.keras.utils.set_random_seed(seed)
-        model = multitask(vocabulary, replace(recipe, unknown_user_dropout=0.0))
-        model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
-        one = {USER: tf.constant([1]), PRODUCT: tf.constant([1]), RATING: tf.constant([1.0])}
-        model.ranking.head(*model(one), one)  # makes all parameters,
-        model.optimizer.build(model.trainable_variables)  # and what Adagrad keeps of each, to be restored
-    model.distribute_reduction_method = "first"  # all replicas tell the same means; Keras would add them up
-    data = how.distribute_datasets_from_function(
-        lambda worker: stream(
-            folder, **flow, worker=worker.input_pipeline_id, workers=worker.num_input_pipelines
-        ).repeat()
-    )
     progress = Progress(epochs=epochs, finished=finished, batches=batches, batch_size=batch_size, shown=is_chief(how))
-    restore = tf.keras.callbacks.BackupAndRestore(str(kept))
     try:
-        model.fit(data, epochs=epochs, steps_per_epoch=batches, verbose=0, callbacks=[restore, progress])
+        with how.scope():
+            tf.keras.utils.set_random_seed(seed)
+            model = multitask(vocabulary, replace(recipe, unknown_user_dropout=0.0))
+            model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
+            one = {USER: tf.constant([1]), PRODUCT: tf.constant([1]), RATING: tf.constant([1.0])}
+            model.ranking.head(*model(one), one)  # makes all parameters,
+            model.optimizer.build(model.trainable_variables)  # and what Adagrad keeps of each, to be restored
+        model.distribute_reduction_method = "first"  # all replicas tell the same means; Keras would add them up
+        data = how.distribute_datasets_from_function(
+            lambda worker: stream(
+                folder, **flow, worker=worker.input_pipeline_id, workers=worker.num_input_pipelines
+            ).repeat()
+        )
+        keep = tf.keras.callbacks.BackupAndRestore(str(kept))
+        model.fit(data, epochs=epochs, steps_per_epoch=batches, verbose=0, callbacks=[keep, progress])
     except GONE as error:
         if how.num_replicas_in_sync == 1:
             raise

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -128,6 +129,12 @@ def test_a_worker_that_is_killed_ends_the_other_and_both_go_on_where_they_were(f
     assert re.search(sentence, said[1 - victim]), said[1 - victim][-2000:]
     assert epochs_finished(tmp_path / "checkpoints") == 1
 
+    shutil.copytree(tmp_path / "checkpoints", tmp_path / "copy")
+    model, losses = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=tmp_path / "copy")
+    assert losses.index.tolist() == [2, 3]
+    for ours, theirs in zip(state(model), together[0][0]):  # it doesn't take two to go on
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * max(1.0, np.abs(theirs).max()))
+
     codes, said = two_workers(folder, tmp_path / "checkpoints", tmp_path / "resumed")
     assert codes == [0, 0], said
     assert epochs_finished(tmp_path / "checkpoints") == 0
@@ -169,6 +176,16 @@ def test_another_training_does_not_go_on_from_there(folder, cut_short):
     with pytest.raises(ValueError, match=r"had another batch_size \(128 then, 64 now\): go on with the same, remove"):
         train_prepared(folder, epochs=EPOCHS, batch_size=64, checkpoints=cut_short)
     assert epochs_finished(cut_short) == 1
+
+
+@pytest.mark.parametrize("name", ["validation.parquet", "train/02-0001.parquet", "users.parquet", "manifest.json"])
+def test_a_file_that_is_missing_is_told_before_anybody_is_waited_for(folder, tmp_path, monkeypatch, name):
+    shutil.copytree(folder, tmp_path / "out")
+    (tmp_path / "out" / name).unlink()
+    monkeypatch.setenv("TF_CONFIG", "would be read now")
+    with pytest.raises(FileNotFoundError, match=re.escape(name)):
+        train_prepared(tmp_path / "out", batch_size=BATCH)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_where_there_is_one_replica_all_rows_are_its_own():
