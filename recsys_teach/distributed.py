@@ -57,7 +57,7 @@ def train_prepared(
     folder: str | os.PathLike,
     *,
     epochs: int = 3,
-    batch_size: int = 1024,
+    batch_size: int = 256,
     learning_rate: float = 0.1,
     seed: int = 0,
     checkpoints: str | os.PathLike | None = None,

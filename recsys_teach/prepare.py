@@ -15,10 +15,9 @@ from pathlib import Path
 import duckdb
 
 from recsys_teach import __version__, stages
+from recsys_teach.manifest import FORMAT
 from recsys_teach.resume import already_there, known_files, open_database, plain_errors, run_stages
 from recsys_teach.sources import read_source
-
-FORMAT = 1  # of the folder
 
 
 def prepare(
