@@ -25,6 +25,7 @@ SCRIPTS = [
     "notebook_time",
     "start_up",
     "growth",
+    "prepare_scale",
     "limits",
 ]
 HERE = Path(__file__).parent
