@@ -141,9 +141,9 @@ def picture(curve: pd.DataFrame, plain: float) -> None:
     ax.plot(plain, 1, "s", color=ORANGE, label="exact: all products multiplied")
     ax.axvline(AT_MOST * plain, color=GREY, linestyle="--", label=f"{AT_MOST} of the exact time")
     ax.axhline(RECALL, color=GREY, linestyle=":", label=f"recall {RECALL}")
-    ax.set(xscale="log", xlabel="median milliseconds a user", ylabel="recall@10", ylim=(None, 1.03))
+    ax.set(xscale="log", xlabel="median milliseconds a user", ylabel="recall@10", ylim=(0.94, 1.005))
     ax.set_title(f"Ten of {APPROXIMATE:,} products")
-    ax.legend(frameon=False, loc="lower right")
+    ax.legend(loc="center right", framealpha=1)
     ax.spines[["top", "right"]].set_visible(False)
     plt.savefig(Path(__file__).with_suffix(".png"), dpi=110)
 

@@ -29,7 +29,7 @@ def prepare(
     validation_share: float = 0.05,
     lanes: int = 8,
     seed: int = 0,
-    memory_limit: str = "300MB",
+    memory_limit: str = "250MB",
     threads: int = 2,
 ) -> dict:
     """Turn files of reviews into the folder `out`, and return its manifest; memory stays about what DuckDB may take.
@@ -50,7 +50,7 @@ def prepare(
         test_share, validation_share: of all the reviews; the validation part comes before the test part in time.
         lanes: in how many lanes of the same length (but for one row) the training rows are dealt.
         seed: of the random split and the random order.
-        memory_limit: what DuckDB may take, such as "300MB"; Python and pyarrow take about 200 MB more.
+        memory_limit: what DuckDB may take, such as "300MB"; the process takes about 270 MB more.
         threads: of DuckDB.
 
     Raises:

@@ -64,6 +64,7 @@ def open_database(partial: Path, request: dict, *, memory_limit: str, threads: i
     for _ in range(2):
         con = duckdb.connect(str(partial / "work.duckdb"), config=config)
         con.execute("SET TimeZone = 'UTC'")
+        con.execute("SET enable_progress_bar = false")  # DuckDB's own, which TQDM_DISABLE wouldn't silence
         con.execute("CREATE TABLE IF NOT EXISTS done (stage VARCHAR)")
         con.execute("CREATE TABLE IF NOT EXISTS request AS SELECT $1 AS asked", [asked])
         if con.execute("SELECT asked FROM request").fetchall() == [(asked,)]:
@@ -91,6 +92,10 @@ def plain_errors(partial: Path, memory_limit: str) -> Iterator[None]:
     """What the disk and DuckDB refuse, in one sentence."""
     try:
         yield
+    except RuntimeError as error:
+        if "interrupted" in str(error):  # what DuckDB makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
     except (duckdb.Error, OSError) as error:
         said = str(error)
         if "No space left" in said or "max_temp_directory_size" in said:

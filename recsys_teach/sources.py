@@ -163,7 +163,7 @@ def _whole(path: Path) -> Iterator[None]:
         unpacked = pool.submit(_unpack, path, bar, stop)
         try:
             yield
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RuntimeError):  # the latter is what DuckDB makes of Ctrl-C
             stop.set()
             raise
         finally:

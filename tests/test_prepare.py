@@ -20,6 +20,7 @@ pytest.importorskip("duckdb", reason="DuckDB isn't installed: pip install recsys
 
 import recsys_teach
 from recsys_teach import prepare as module
+from recsys_teach import sources as reading
 from recsys_teach import stages
 from recsys_teach.amazon import write_amazon
 from recsys_teach.baselines import DampedBiases
@@ -224,6 +225,18 @@ def test_neither_threads_nor_memory_nor_the_order_of_the_file_change_a_byte(tmp_
         shutil.rmtree(tmp_path / "other")
     prepare(tmp_path / "a.parquet", tmp_path / "seed", seed=1)
     assert bytes_of(tmp_path / "seed") != expected
+
+
+def test_duckdb_shows_no_bar_of_its_own(tmp_path, amazon, monkeypatch):
+    learn, seen = stages.learn, []
+
+    def look(con):
+        seen.extend(con.execute("SELECT current_setting('enable_progress_bar')").fetchall())
+        learn(con)
+
+    monkeypatch.setattr(stages, "learn", look)
+    prepare(amazon, tmp_path / "out")
+    assert seen == [(False,)]
 
 
 # Formats.
@@ -475,6 +488,24 @@ def test_a_process_that_is_killed_leaves_nothing_half_written(tmp_path, amazon, 
     assert_nothing_at(out, partial=True)
     prepare(amazon, out)
     assert bytes_of(out) == bytes_of(tmp_path / "whole")
+
+
+def test_control_c_ends_the_unpacking(tmp_path, amazon, monkeypatch):
+    """What DuckDB makes of Ctrl-C, while the unpacking of the file waits for the word to stop."""
+    told = []
+
+    def interrupted(*_, **__):
+        raise RuntimeError("Query interrupted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "_unpack", lambda path, bar, stop: told.append(stop.wait(60)))
+        patched.setattr(reading, "_reader", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(amazon, tmp_path / "out")
+    assert told == [True]
+    assert_nothing_at(tmp_path / "out", partial=True)
+    prepare(amazon, tmp_path / "out")
+    assert not (tmp_path / "out.partial").exists()
 
 
 @pytest.mark.parametrize("change", ["rows", "time", "seed", "lanes", "split"])
