@@ -5,6 +5,7 @@ machine, whose cores they share. It claims nothing: notebook 08 reckons with wha
 half of what one process takes, that is, with what they wait.
 """
 
+import itertools
 import json
 import os
 import socket
@@ -35,7 +36,7 @@ def work(folder: Path, batch_size: int, checkpoints: str) -> None:
     distributed.Progress = Progress
     distributed.train_prepared(folder, epochs=EPOCHS, batch_size=batch_size, checkpoints=checkpoints)
     steps = read_manifest(folder)["rows"]["train"] // batch_size
-    print(json.dumps([1e3 * (late - early) / steps for early, late in zip(ends, ends[1:])]))
+    print(json.dumps([1e3 * (late - early) / steps for early, late in itertools.pairwise(ends)]))
 
 
 def milliseconds(folder: Path, batch_size: int, workers: int) -> list[float]:

@@ -72,7 +72,7 @@ def prepare(
     ] = None,
     lanes: Annotated[int, typer.Option(help="As many, or a divisor of it, are the processes that can train.")] = 8,
     seed: Annotated[int, typer.Option(help="Of the random split and of the order of the rows.")] = 0,
-    memory: Annotated[str, typer.Option(help="What DuckDB may take; Python takes 200 MB more.")] = "250MB",
+    memory: Annotated[str, typer.Option(help="What DuckDB may take; the process takes about 270 MB more.")] = "250MB",
     threads: Annotated[int, typer.Option(help="Of DuckDB.")] = 2,
 ) -> None:
     """Turn SOURCES, files of reviews larger than memory, into the folder OUT that `train` reads."""

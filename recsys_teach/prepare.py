@@ -50,7 +50,7 @@ def prepare(
         test_share, validation_share: of all the reviews; the validation part comes before the test part in time.
         lanes: in how many lanes of the same length (but for one row) the training rows are dealt.
         seed: of the random split and the random order.
-        memory_limit: what DuckDB may take, such as "300MB"; the process takes about 270 MB more.
+        memory_limit: what DuckDB may take, such as "250MB"; the process takes about 270 MB more.
         threads: of DuckDB.
 
     Raises:
