@@ -25,11 +25,17 @@ SCRIPTS = [
     "notebook_time",
     "start_up",
     "growth",
+    "large_tables",
+    "serving_latency",
+    "prepare_scale",
+    "stream_speed",
+    "two_workers",
+    "worker_steps",
     "limits",
 ]
 HERE = Path(__file__).parent
 PACKAGES = ["tensorflow", "tf-keras", "tensorflow-recommenders", "numpy", "pandas"]
-PEERS = ["implicit", "lightfm-next", "scikit-surprise"]
+PEERS = ["implicit", "lightfm-next", "scikit-surprise", "hnswlib"]
 HEAD = ["what", "ours", "against", "asked", "measured (least–greatest)", "holds", "script"]
 
 

@@ -40,3 +40,5 @@ def _no_collection() -> Iterator[None]:
 with _stderr_closed(), _no_collection():
     import tensorflow as tf
     import tensorflow_recommenders as tfrs
+
+tf.get_logger().setLevel("WARNING")  # or it tells of every folder that it writes

@@ -19,6 +19,13 @@ class Popularity:
         self.products = list(counts.index)
         self._counts = counts.to_numpy(float)
 
+    @classmethod
+    def known(cls, products: list[str], counts: np.ndarray) -> "Popularity":
+        """Of products that were counted elsewhere."""
+        popularity = cls.__new__(cls)
+        popularity.products, popularity._counts = products, np.asarray(counts, float)
+        return popularity
+
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """How often each product was bought, the same for every row, `[rows, products]`."""
         return np.broadcast_to(self._counts, (len(reviews), len(self._counts)))
@@ -41,6 +48,15 @@ class DampedBiases:
         self.product_bias = self._bias(train[RATING] - self.mean, train[PRODUCT], damping)
         rest = train[RATING] - self.mean - train[PRODUCT].map(self.product_bias)
         self.user_bias = self._bias(rest, train[USER], damping)
+
+    @classmethod
+    def known(
+        cls, *, mean: float, user_bias: pd.Series, product_bias: pd.Series, damping: float = 5.0
+    ) -> "DampedBiases":
+        """Of biases that were worked out elsewhere, in stars by user and by product."""
+        biases = cls.__new__(cls)
+        biases.mean, biases.user_bias, biases.product_bias, biases.damping = mean, user_bias, product_bias, damping
+        return biases
 
     @staticmethod
     def _bias(surplus: pd.Series, by: pd.Series, damping: float) -> pd.Series:

@@ -1,33 +1,30 @@
-"""Floor 7: `recsys-teach compare` prints the whole ladder, floor to ceiling, on anybody's reviews."""
+"""Floor 8: the commands. `recsys-teach compare` for any reviews; `prepare` and `train` for more than memory holds."""
 
 import json
-import math
-from collections.abc import Callable
-from enum import Enum
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from recsys_teach import __version__
-from recsys_teach.baselines import Oracle
-from recsys_teach.data import load_reviews
-from recsys_teach.schema import PRODUCT, TIMESTAMP, USER
-from recsys_teach.scoreboard import scoreboard
-from recsys_teach.shop import generate_shop
-from recsys_teach.splits import Split, split_at_random, split_by_time
+from recsys_teach import compare as comparison
+from recsys_teach.compare import SplitKind, ladder_table, scores_table
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
-class SplitKind(str, Enum):
-    """The two ways to hold reviews back."""
-
-    time = "time"
-    random = "random"
+@contextmanager
+def _one_sentence(*errors: type[Exception]) -> Iterator[None]:
+    """What is wrong is said in a sentence, without a traceback: with the input, or one of these errors."""
+    said: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, *errors)
+    try:
+        yield
+    except said as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 def _version(show: bool) -> None:
@@ -58,79 +55,66 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Train the whole ladder on SOURCE, and print every model's scores on the reviews held back."""
-    try:
-        result = run(source, split=split, seed=seed, exclude_seen=exclude_seen)
-    except (ValueError, OSError, ImportError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+    with _one_sentence():
+        result = comparison.compare(source, split=split, seed=seed, exclude_seen=exclude_seen)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
-        Console().print(_table(result))
+        Console().print(ladder_table(result))
 
 
-def run(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bool) -> dict:
-    """The result of `compare` as plain data, ready for JSON; a score that a model doesn't have is None."""
-    shop = generate_shop(seed=seed) if source == "generated" else None
-    reviews = shop.reviews if shop else load_reviews(source)
-    if split is None:
-        split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random
-    hold_back: Callable[..., Split] = split_by_time if split is SplitKind.time else partial(split_at_random, seed=seed)
-    parts = hold_back(reviews)
-
-    from recsys_teach.ladder import fit_ladder  # TensorFlow takes seconds to load: not before the data is known good
-
-    recommenders, seconds = fit_ladder(parts.train, seed=seed, split=hold_back)
-    if shop:
-        recommenders["oracle"], seconds["oracle"] = Oracle(shop), 0.0
-    board = scoreboard(recommenders, *parts, exclude_seen=exclude_seen)
-    rows = [
-        {"model": model}
-        | {column: None if math.isnan(value) else value for column, value in board.loc[model].items()}
-        | {"fit_seconds": seconds[model]}
-        for model in recommenders
-    ]
-    return {
-        "data": {
-            "source": source,
-            "reviews": len(reviews),
-            "users": reviews[USER].nunique(),
-            "products": reviews[PRODUCT].nunique(),
-            "train": len(parts.train),
-            "test": len(parts.test),
-            **board.attrs,
-        },
-        "split": split.value,
-        "seed": seed,
-        "exclude_seen": exclude_seen,
-        "rows": rows,
-    }
+@app.command()
+def prepare(
+    sources: Annotated[list[Path], typer.Argument(help="JSON Lines, CSV or TSV files (.gz too), or Parquet.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make; what is unfinished lies beside it, in OUT.partial.")],
+    split: Annotated[
+        SplitKind | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
+    ] = None,
+    lanes: Annotated[int, typer.Option(help="As many, or a divisor of it, are the processes that can train.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of the random split and of the order of the rows.")] = 0,
+    memory: Annotated[str, typer.Option(help="What DuckDB may take; the process takes about 270 MB more.")] = "250MB",
+    threads: Annotated[int, typer.Option(help="Of DuckDB.")] = 2,
+) -> None:
+    """Turn SOURCES, files of reviews larger than memory, into the folder OUT that `train` reads."""
+    with _one_sentence():
+        try:
+            from recsys_teach.prepare import prepare as make
+        except ModuleNotFoundError as error:
+            raise ImportError(f"{error}: pip install 'recsys-teach[scale]'") from error
+        kind = split.value if split else None
+        made = make(sources, out, split=kind, lanes=lanes, seed=seed, memory_limit=memory, threads=threads)
+    rows = ", ".join(f"{number:,} for {part}" for part, number in made["rows"].items())
+    typer.echo(f"{out}: {rows}; {made['users']:,} users, {made['products']:,} products; split by {made['split']}")
 
 
-def _table(result: dict) -> Table:
-    data = result["data"]
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        title=f"{data['reviews']:,} reviews, {data['users']:,} users, {data['products']:,} products; "
-        f"{result['split']} split, {data['test']:,} held back",
-        caption=f"{data['new_user_share']:.0%} of the test rows are from new users, {data['new_product_share']:.0%} "
-        f"of new products, {data['seen_share']:.0%} of products that the user had already; those are "
-        f"{'no candidates' if result['exclude_seen'] else 'candidates like all others'}. "
-        "hit, ndcg, mrr: higher is better; rmse (stars): lower.",
-    )
-    columns = list(result["rows"][0])
-    for column in columns:
-        heading = "fit (s)" if column == "fit_seconds" else column
-        table.add_column(heading, justify="left" if column == "model" else "right", no_wrap=True)
-    for row in result["rows"]:
-        table.add_row(row["model"], *(_number(row[c], 1 if c == "fit_seconds" else 3) for c in columns[1:]))
-    return table
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="What `prepare` made.")],
+    epochs: Annotated[int, typer.Option(help="Rounds through the training rows.")] = 3,
+    batch_size: Annotated[int, typer.Option(help="Of all processes together, a multiple of the lanes.")] = 256,
+    seed: Annotated[int, typer.Option(help="Of the first weights and of the order of the batches.")] = 0,
+    export: Annotated[Path | None, typer.Option(help="Where to put the trained model, for TensorFlow Serving.")] = None,
+) -> None:
+    """Train the multitask model on FOLDER, judge it, and export it; with TF_CONFIG set, together with other processes.
 
+    Stopped, it goes on after the last epoch that was finished, when it is started again.
+    """
+    from recsys_teach.distributed import is_chief, train_prepared
+    from recsys_teach.export import export as write
+    from recsys_teach.judge import judge
+    from recsys_teach.serving import Server
+    from recsys_teach.stream import read_train
 
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    with _one_sentence(RuntimeError):
+        model, losses = train_prepared(folder, epochs=epochs, batch_size=batch_size, seed=seed)
+        if not is_chief(model.distribute_strategy):
+            return
+        board = judge(folder, model)
+        Console().print(scores_table(losses), scores_table(board))
+        if export:
+            rows = read_train(folder)
+            version = write(Server(model, rows), export, train=rows, scores=board.loc["multitask"])
+            typer.echo(f"exported to {version}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ FORMATS: tuple[dict[str, str], ...] = (
         for item in ("movieId", "movie_id", "item_id")
     ),
 )
+SEPARATORS = {"csv": ",", "tsv": "\t"}
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz", ".parquet")
 
 
@@ -104,7 +105,8 @@ def amazon_sample() -> Path:
         bar.close()
 
 
-def _read(path: Path) -> pd.DataFrame:
+def kind_of(path: Path) -> str:
+    """How a file of reviews is read, by its name: "csv", "tsv", "json", "jsonl" or "parquet"; refused if it is none."""
     if not path.exists():
         raise FileNotFoundError(f'{path} doesn\'t exist: expected "generated", "amazon" or the path of a file.')
     if path.is_dir() or not path.name.lower().endswith(SUFFIXES):
@@ -112,22 +114,25 @@ def _read(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} is {what}: expected a file that ends in {', '.join(SUFFIXES)}.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty (0 bytes): expected a table of reviews.")
-    kind = path.name.lower().removesuffix(".gz").rsplit(".")[-1]
+    return path.name.lower().removesuffix(".gz").rsplit(".")[-1]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    kind = kind_of(path)
     try:
         if kind == "parquet":
             return pd.read_parquet(path)
-        return _read_json_lines(path) if kind in ("json", "jsonl") else _read_csv(path, "\t" if kind == "tsv" else ",")
+        return pd.DataFrame(list(json_lines(path)), dtype=object) if "json" in kind else _read_csv(path, kind)
     except (ValueError, OSError, EOFError, zlib.error) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(
-            f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?"
-        ) from error
+        message = f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?"
+        raise ValueError(message) from error
 
 
-def _read_csv(path: Path, separator: str) -> pd.DataFrame:
-    """A CSV file, all text. pandas by itself takes a field too many in every row for an index, and drops it."""
+def _read_csv(path: Path, kind: str) -> pd.DataFrame:
+    """A CSV or TSV file, all text. pandas by itself takes a field too many in every row for an index, and drops it."""
     text = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
-    read: Any = partial(pd.read_csv, path, sep=separator, **text)  # its stubs know a hundred overloads
+    read: Any = partial(pd.read_csv, path, sep=SEPARATORS[kind], **text)  # its stubs know a hundred overloads
     header = read(nrows=1).iloc[0]
     if len(header) == 1 and ";" in header[0]:
         raise ValueError("its fields are separated by semicolons; expected commas")
@@ -138,20 +143,19 @@ def _read_csv(path: Path, separator: str) -> pd.DataFrame:
     return table.set_axis(header, axis="columns")
 
 
-def _read_json_lines(path: Path) -> pd.DataFrame:
+def json_lines(path: Path) -> Iterator[dict]:
+    """The objects of a JSON Lines file, one by one; a line that is none is refused with its number."""
     with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rt", encoding="utf-8-sig") as lines:
-        rows = [_json_object(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    return pd.DataFrame(rows, dtype=object)
-
-
-def _json_object(number: int, line: str) -> dict:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {number} is no JSON ({error.msg}); expected one review a line (JSON Lines)") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"line {number} holds no JSON object; expected one review a line (JSON Lines)")
-    return row
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line) if line.strip() else None
+            except json.JSONDecodeError as error:
+                reason = f"line {number} is no JSON ({error.msg}); expected one review a line (JSON Lines)"
+                raise ValueError(reason) from error
+            if isinstance(row, dict):
+                yield row
+            elif line.strip():
+                raise ValueError(f"line {number} holds no JSON object; expected one review a line (JSON Lines)")
 
 
 def _rename(table: pd.DataFrame, columns: Mapping[str, str] | None, path: Path) -> pd.DataFrame:
@@ -162,11 +166,15 @@ def _rename(table: pd.DataFrame, columns: Mapping[str, str] | None, path: Path) 
         if wrong := [ours for ours in columns.values() if ours not in REQUIRED + OPTIONAL]:
             raise ValueError(f"columns= names {wrong[0]!r}: expected one of {', '.join(REQUIRED + OPTIONAL)}.")
         return table.rename(columns=dict(columns))
-    if set(REQUIRED) <= set(table):
-        return table
-    for form in FORMATS:
-        needed = [theirs for theirs, ours in form.items() if ours in REQUIRED]
-        if set(needed) <= set(table):
-            # A column of theirs that has one of our names, but another meaning, must not stand beside the renamed one.
-            return table.drop(columns=(set(form.values()) - set(form)) & set(table)).rename(columns=form)
-    return table
+    names = known_columns(table.columns)
+    return table[list(names)].rename(columns=names) if names else table
+
+
+def known_columns(found: Collection[Any]) -> dict[str, str]:
+    """Which of these columns to take, and how we call them; none if their format isn't known."""
+    for form in ({}, *FORMATS):
+        # A column of theirs that has one of our names, but another meaning, must not stand beside the renamed one.
+        names = {name: name for name in REQUIRED + OPTIONAL if name not in form.values()} | form
+        if {theirs for theirs, ours in names.items() if ours in REQUIRED} <= set(found):
+            return {theirs: ours for theirs, ours in names.items() if theirs in set(found)}
+    return {}

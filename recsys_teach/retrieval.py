@@ -13,6 +13,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids, by_id, strings
+from recsys_teach.replicas import all_rows
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.towers import ProductTower, UserTower
 
@@ -72,18 +73,21 @@ class RetrievalModel(tfrs.Model):
         """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
         return self.user_tower.embed(ids), self.product_tower.embed(ids)
 
-    def with_bias(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tuple[tf.Tensor, tf.Tensor]:
-        """The vectors with the product bias, if there is one: u · p + b is the dot product of (u, 1) and (p, b)."""
-        if not self.product_bias:
-            return users, products
-        users = tf.concat([users, tf.ones_like(users[:, :1])], axis=1)
-        return users, tf.concat([products, self.product_bias(ids[PRODUCT])], axis=1)
+    def queries(self, users: tf.Tensor) -> tf.Tensor:
+        """The vectors that products are scored by: u · p + b is the dot product of (u, 1) and (p, b)."""
+        return tf.concat([users, tf.ones_like(users[:, :1])], axis=1) if self.product_bias else users
+
+    def candidates(self, products: tf.Tensor, ids: Ids) -> tf.Tensor:
+        """The products' vectors with their bias, if there is one: the other half of `queries`."""
+        return tf.concat([products, self.product_bias(ids[PRODUCT])], axis=1) if self.product_bias else products
 
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
-        """The in-batch softmax of these vectors, summed over the batch."""
-        users, products = self.with_bias(users, products, ids)
-        probability = None if self.shares is None else tf.gather(self.shares, ids[PRODUCT])
-        return self.task(users, products, candidate_ids=ids[PRODUCT], candidate_sampling_probability=probability)
+        """The in-batch softmax of these vectors, summed over the batch; the products of all replicas are in it."""
+        products, numbers = all_rows(self.candidates(products, ids)), all_rows(ids[PRODUCT])
+        probability = None if self.shares is None else tf.gather(self.shares, numbers)
+        return self.task(
+            self.queries(users), products, candidate_ids=numbers, candidate_sampling_probability=probability
+        )
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
         ids = self.forget(ids) if training else ids
@@ -98,5 +102,5 @@ class RetrievalModel(tfrs.Model):
         """The dot product of each row's user with every product, and its bias if there is one, `[rows, products]`."""
         users = self.user_tower(strings(reviews, self.user_tower.columns))
         catalogue = self.product_tower.catalogue
-        users, products = self.with_bias(users, self.product_tower.embed(catalogue), catalogue)
-        return users.numpy() @ products.numpy().T
+        products = self.candidates(self.product_tower.embed(catalogue), catalogue)
+        return self.queries(users).numpy() @ products.numpy().T

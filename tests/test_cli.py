@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import recsys_teach
 from recsys_teach import cli
+from recsys_teach import compare as comparison
 from recsys_teach.baselines import DampedBiases, Popularity
 from recsys_teach.data import load_reviews
 from recsys_teach.shop import generate_shop
@@ -49,7 +50,7 @@ def fitted(monkeypatch):
 @pytest.fixture
 def small_shop(monkeypatch):
     shop = functools.partial(generate_shop, users=60, products=40, reviews_per_user=5)
-    monkeypatch.setattr(cli, "generate_shop", shop)
+    monkeypatch.setattr(comparison, "generate_shop", shop)
     return shop
 
 

@@ -130,7 +130,7 @@ def run(paths: list[Path]) -> None:
         (BUILD / f"{path.stem}.html").write_text(html, encoding="utf-8")
         tagged = [cell for cell in code_cells(notebook) if "scoreboard" in cell.metadata.get("tags", [])]
         boards[path.stem] = next(o.data["text/plain"] for o in tagged[-1].outputs if "data" in o)
-    for name in [name for name in boards if name >= "05"] or list(boards):
+    for name in [name for name in boards if name.startswith(("05", "06"))] or list(boards):
         print(f"\n{name}\n{boards[name]}")
     print(f"\nThe notebooks as pages: {BUILD.relative_to(ROOT)}/*.html")
 

@@ -1,0 +1,162 @@
+"""Floor 6: the ladder's multitask model, trained on a prepared folder by one process or by several together.
+
+Several processes, on one machine or on many, start the same script with the same arguments. Who they are stands in
+the environment variable TF_CONFIG, the same for all but for the index:
+
+    {"cluster": {"worker": ["localhost:2001", "localhost:2002"]}, "task": {"type": "worker", "index": 0}}
+
+Each holds the whole model, takes its share of every batch (see `stream`), and they add up their gradients before
+every step, so they learn what one process alone would have learned.
+"""
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recsys_teach.backend import tf
+from recsys_teach.ladder import multitask
+from recsys_teach.manifest import lane_parts, parquet_rows, read_manifest
+from recsys_teach.multitask import MultitaskModel
+from recsys_teach.progress import Progress
+from recsys_teach.recipes import recipe_for
+from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.stream import read_vocabulary, stream
+
+STEPS_AT_ONCE = 16  # before TensorFlow comes back to Python
+EPOCH = "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE"  # where BackupAndRestore keeps the last epoch it saved, from 0
+GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
+
+
+def strategy() -> tf.distribute.Strategy:
+    """How to train, by TF_CONFIG: `MultiWorkerMirroredStrategy` with its workers; without it, this process alone.
+
+    With workers, call it before TensorFlow makes its first tensor; it waits for all of them to start.
+    """
+    config = os.environ.get("TF_CONFIG")
+    if not config:
+        return tf.distribute.get_strategy()
+    try:
+        cluster, task = (json.loads(config)[part] for part in ("cluster", "task"))
+        address = cluster[task["type"]][task["index"]]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"TF_CONFIG is {config!r} ({type(error).__name__}: {error}): expected JSON with the addresses of a "
+            '"cluster" and the "type" and "index" of this process\'s "task" in it; unset it to train in one process.'
+        ) from error
+    if "ps" in cluster:
+        raise ValueError(f"TF_CONFIG of {address} names parameter servers (ps): expected workers only.")
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def train_prepared(
+    folder: str | os.PathLike,
+    *,
+    epochs: int = 3,
+    batch_size: int = 256,
+    learning_rate: float = 0.1,
+    seed: int = 0,
+    checkpoints: str | os.PathLike | None = None,
+) -> tuple[MultitaskModel, pd.DataFrame]:
+    """Train the ladder's multitask model on a prepared folder; return it and the losses, a row an epoch.
+
+    `rating_loss` and `retrieval_loss` are means over the batches, whatever the number of workers. `batch_size` is that
+    of all workers together. After each epoch, model and optimizer are kept in the folder `checkpoints` (else in
+    `folder` + "-checkpoints"; several machines must share it): a training that was cut short goes on after the last
+    epoch that was finished as if nothing had happened, also with another number of workers, and returns the losses
+    from there on. When training ends, they are removed. Of the workers, only the chief, worker 0, should write
+    results; `is_chief` tells a script who it is.
+
+    Raises:
+        FileNotFoundError, ValueError: `folder` isn't whole, or `checkpoints` are those of another training.
+        RuntimeError: another worker was lost.
+    """
+    folder = Path(folder)
+    kept = Path(checkpoints) if checkpoints else folder.with_name(folder.name + "-checkpoints")
+    manifest, vocabulary, held_back = read_manifest(folder), read_vocabulary(folder), folder / "validation.parquet"
+    lane_parts(folder)  # a file that is missing is told before this worker waits for the others
+    parquet_rows(held_back, manifest["rows"]["validation"])
+    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": manifest}
+    finished = epochs_finished(kept)
+    if finished:
+        _check_settings(kept, settings)
+    how = strategy()
+    if is_chief(how) and not finished:
+        kept.mkdir(parents=True, exist_ok=True)
+        (kept / "settings.json").write_text(json.dumps(settings, indent=1))
+
+    known = pd.DataFrame({USER: vocabulary.users})
+    recipe = recipe_for(known, pd.read_parquet(held_back, columns=[USER]))
+    flow: dict[str, Any] = {
+        "batch_size": batch_size,
+        "seed": seed,
+        "first_epoch": finished,
+        "unknown_user_dropout": recipe.unknown_user_dropout,  # drawn with the batches, so it doesn't ask who trains
+    }
+    batches = len(stream(folder, **flow))
+    progress = Progress(epochs=epochs, finished=finished, batches=batches, batch_size=batch_size, shown=is_chief(how))
+    try:
+        with how.scope():
+            tf.keras.utils.set_random_seed(seed)
+            model = multitask(vocabulary, replace(recipe, unknown_user_dropout=0.0))
+            model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
+            one = {USER: tf.constant([1]), PRODUCT: tf.constant([1]), RATING: tf.constant([1.0])}
+            model.ranking.head(*model(one), one)  # makes all parameters,
+            model.optimizer.build(model.trainable_variables)  # and what Adagrad keeps of each, to be restored
+        model.distribute_reduction_method = "first"  # all replicas tell the same means; Keras would add them up
+        data = how.distribute_datasets_from_function(
+            lambda worker: stream(
+                folder, **flow, worker=worker.input_pipeline_id, workers=worker.num_input_pipelines
+            ).repeat()
+        )
+        keep = tf.keras.callbacks.BackupAndRestore(str(kept))
+        model.fit(data, epochs=epochs, steps_per_epoch=batches, verbose=0, callbacks=[keep, progress])
+    except GONE as error:
+        if how.num_replicas_in_sync == 1:
+            raise
+        raise RuntimeError(_lost(how, error, epochs_finished(kept))) from error
+    finally:
+        progress.bar.close()
+    if is_chief(how):
+        (kept / "settings.json").unlink(missing_ok=True)
+    return model, progress.losses(how.num_replicas_in_sync)
+
+
+def is_chief(how: tf.distribute.Strategy) -> bool:
+    """Is this the process that writes the results? Of several workers, one is."""
+    return how.extended.should_checkpoint
+
+
+def epochs_finished(checkpoints: Path) -> int:
+    """After how many epochs a training that was cut short goes on."""
+    latest = tf.train.latest_checkpoint(str(checkpoints / "chief"))
+    return int(tf.train.load_variable(latest, EPOCH)) + 1 if latest else 0
+
+
+def _check_settings(checkpoints: Path, settings: dict[str, Any]) -> None:
+    """To go on with another batch or other data would be neither the one training nor the other."""
+    path = checkpoints / "settings.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    if differ := [name for name, value in settings.items() if before.get(name) != value]:
+        was, now = before.get(differ[0]), settings[differ[0]]
+        values = "" if differ[0] == "data" else f" ({was} then, {now} now)"
+        raise ValueError(
+            f"{checkpoints} holds a training that was cut short and had another {differ[0]}{values}: go on with the "
+            "same, remove the folder to start anew, or name another in checkpoints."
+        )
+
+
+def _lost(how: tf.distribute.Strategy, error: tf.errors.OpError, finished: int) -> str:
+    """One sentence for a worker whose peer has gone."""
+    me, workers = how.cluster_resolver.task_id, how.num_replicas_in_sync
+    named = {int(number) for number in re.findall(r"/job:worker/replica:\d+/task:(\d+)", error.message)} - {me}
+    others = sorted(named) or [number for number in range(workers) if number != me]
+    who = f"worker {others[0]}" if len(others) == 1 else "another worker"
+    return (
+        f"worker {me} of {workers} stopped, for {who} can't be reached any more ({type(error).__name__}): start all "
+        f"workers again: training resumes after epoch {finished}."
+    )

@@ -1,0 +1,104 @@
+"""Floor 5: a server kept as a folder that TensorFlow Serving loads, whole or not at all.
+
+    FOLDER/1/saved_model.pb, variables/   the SavedModel; the next export is FOLDER/2, and servers load the largest
+    FOLDER/1/assets.extra/manifest.json   what it was made of, and how good it was
+
+It is written beside the versions first, where no server looks, and gets its number in one step.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recsys_teach import __version__
+from recsys_teach.backend import tf, tfrs
+from recsys_teach.schema import PRODUCT, USER
+from recsys_teach.serving import Server
+
+K = tf.TensorSpec([], tf.int32, name="k")
+MANIFEST = Path("assets.extra", "manifest.json")  # TensorFlow Serving passes this folder over
+
+
+def export(
+    server: Server, folder: str | Path, *, train: pd.DataFrame, scores: Mapping[str, float] | pd.Series | None = None
+) -> Path:
+    """Export a server as the next version in `folder`; return that version's own folder.
+
+    Its signature `serving_default` is `Server.recommend`, `user_vectors` is `Server.user_vectors`. The manifest names
+    the versions, the training rows (their number and SHA-256, see `fingerprint`), the size of the catalogue, and
+    `scores`, such as the model's row of a scoreboard.
+
+    Raises:
+        OSError: the folder can't be written; nothing of this export is left in it then.
+    """
+    folder = Path(folder)
+    functions = {
+        "serving_default": tf.function(server.recommend).get_concrete_function(**server.asked, k=K),
+        "user_vectors": tf.function(server.user_vectors).get_concrete_function(**server.asked),
+    }
+    tower = server.model.user_tower
+    used = tf.Module()  # and not the model itself: the optimizer's numbers would come along, and all of its layers
+    used.lookups = [tower.lookup, tower.words and tower.words.lookup]
+    used.parameters = functions["serving_default"].graph.variables
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    except OSError as error:
+        raise OSError(f"{folder} can't be written ({error.strerror}): name a folder that can.") from error
+    try:
+        tf.saved_model.save(used, str(unfinished), signatures=functions)
+        (unfinished / MANIFEST).parent.mkdir()
+        (unfinished / MANIFEST).write_text(json.dumps(manifest(server, train, scores), indent=2) + "\n")
+        unfinished.chmod(0o755)  # a temporary folder is its owner's alone
+        return unfinished.rename(folder / str(max(versions(folder), default=0) + 1))
+    except (OSError, tf.errors.OpError) as error:
+        raise OSError(
+            f"the export to {folder} failed ({str(error).splitlines()[0]}): make room there, or name another folder; "
+            "nothing of it was kept."
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)  # it isn't there any more if all went well
+
+
+def manifest(server: Server, train: pd.DataFrame, scores: Mapping[str, float] | pd.Series | None) -> dict[str, Any]:
+    """What an export was made of, ready for JSON; scores that are NaN are None."""
+    return {
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {
+            "recsys_teach": __version__,
+            "tensorflow": tf.__version__,
+            "tensorflow_recommenders": tfrs.__version__.lstrip("v"),
+        },
+        "train": {
+            "rows": len(train),
+            "users": train[USER].nunique(),
+            "products": train[PRODUCT].nunique(),
+            "sha256": fingerprint(train),
+        },
+        "catalogue": len(server.names),
+        "stars_weight": server.stars_weight,
+        "inputs": [*server.asked, "k"],
+        "scores": {
+            name: None if pd.isna(score) else float(score)
+            for name, score in dict({} if scores is None else scores).items()
+        },
+    }
+
+
+def fingerprint(reviews: pd.DataFrame) -> str:
+    """The SHA-256 of a reviews table's columns and values, in their order; the index doesn't matter."""
+    digest = hashlib.sha256(json.dumps(list(reviews)).encode())
+    digest.update(pd.util.hash_pandas_object(reviews, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def versions(folder: str | Path) -> list[int]:
+    """The versions that are in the folder, in order; the last one is what a server loads."""
+    return sorted(int(path.name) for path in Path(folder).iterdir() if path.name.isdecimal())

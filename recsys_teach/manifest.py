@@ -1,0 +1,69 @@
+"""Floor 1: a prepared folder is looked at before it is used: what it says it holds, and whether that is there.
+
+A run of hours must not end at a file that was cut short by a full disk or an interrupted copy.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FORMAT = 1
+REMEDY = "prepare the folder again"
+
+
+def read_manifest(folder: str | os.PathLike) -> dict[str, Any]:
+    """What `manifest.json` says of a prepared folder.
+
+    Raises:
+        FileNotFoundError, ValueError: there is none, it can't be read, or it describes another format.
+    """
+    path = Path(folder) / "manifest.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} doesn't exist, so {folder} isn't a prepared folder, or preparing it was cut short: {REMEDY}."
+        )
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found = manifest["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} can't be read as the manifest of a prepared folder ({error}): {REMEDY}.") from error
+    if found != FORMAT:
+        raise ValueError(f"{path} says format {found!r}: expected {FORMAT}; {REMEDY} with this version.")
+    return manifest
+
+
+def parquet_rows(path: Path, rows: int | None = None) -> int:
+    """How many rows a Parquet file holds. Its last bytes say so: what is cut short can't be mistaken for whole."""
+    try:
+        found = pq.read_metadata(path).num_rows
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} is missing: {REMEDY}.") from error
+    except (pa.ArrowException, OSError) as error:
+        size = path.stat().st_size
+        raise ValueError(f"{path} is damaged or cut short ({size:,} bytes, no Parquet file): {REMEDY}.") from error
+    if rows is not None and found != rows:
+        raise ValueError(f"{path} holds {found:,} rows where the manifest says {rows:,}: {REMEDY}.")
+    return found
+
+
+def lane_parts(folder: str | os.PathLike) -> tuple[list[list[Path]], list[int]]:
+    """The parts of each lane and the rows of each lane, all files looked at and none found missing or cut short."""
+    manifest = read_manifest(folder)
+    lanes, rows = [], []
+    for lane in range(manifest["lanes"]):
+        found = len(list((Path(folder) / "train").glob(f"{lane:02}-*.parquet")))
+        lanes.append([Path(folder) / "train" / f"{lane:02}-{part:04}.parquet" for part in range(max(found, 1))])
+        rows.append(sum(parquet_rows(part) for part in lanes[-1]))
+    expected = manifest["rows"]["train"]
+    if sum(rows) != expected:
+        short = int(np.argmin(rows))
+        raise ValueError(
+            f"the parts in {Path(folder) / 'train'} hold {sum(rows):,} rows where the manifest says {expected:,} "
+            f"(lane {short:02} has the fewest, {rows[short]:,} in {len(lanes[short])} parts): {REMEDY}."
+        )
+    return lanes, rows

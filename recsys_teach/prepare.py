@@ -1,0 +1,116 @@
+"""Floor 2: files of reviews that are larger than memory become a folder that models are trained from.
+
+What `splits` and `features` do with a table in memory, DuckDB does here with one on disk, in stages: read, split,
+learn vocabulary and biases from the training rows, put ids in the place of strings, bring the rows into a random
+order, and write them in parts. A run that was stopped goes on with the first stage that wasn't finished.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import duckdb
+
+from recsys_teach import __version__, stages
+from recsys_teach.manifest import FORMAT
+from recsys_teach.resume import already_there, known_files, open_database, plain_errors, run_stages
+from recsys_teach.sources import read_source
+
+
+def prepare(
+    sources: str | os.PathLike | Iterable[str | os.PathLike],
+    out: str | os.PathLike,
+    *,
+    split: str | None = None,
+    test_share: float = 0.1,
+    validation_share: float = 0.05,
+    lanes: int = 8,
+    seed: int = 0,
+    memory_limit: str = "250MB",
+    threads: int = 2,
+) -> dict:
+    """Turn files of reviews into the folder `out`, and return its manifest; memory stays about what DuckDB may take.
+
+    The folder holds `users.parquet` and `products.parquet` (id, training rows `count`, damped `bias` in stars),
+    `train/LL-PPPP.parquet` (lane, part: ids as int32, rating as float32, in a random order), `validation.parquet` and
+    `test.parquet` (strings, for the scoreboard), and `manifest.json`. An id is a row's number in `users.parquet` or
+    `products.parquet`, from 1; 0 is the unknown. The same sources and arguments give the same folder, whatever the
+    memory and the number of threads. Until it is whole, all is in `out` + ".partial" beside it, and a run that was
+    stopped goes on there; if `out` is there already, made of the same, it stays as it is.
+
+    Args:
+        sources: a file or several: JSON Lines, CSV, TSV (each gzipped or not) or Parquet, with our column names, or
+            Amazon's or MovieLens'.
+        out: the folder to make.
+        split: hold the latest reviews back (of those in the same second, chance decides), or random ones; None: by
+            time if all the reviews have a time.
+        test_share, validation_share: of all the reviews; the validation part comes before the test part in time.
+        lanes: in how many lanes of the same length (but for one row) the training rows are dealt.
+        seed: of the random split and the random order.
+        memory_limit: what DuckDB may take, such as "250MB"; the process takes about 270 MB more.
+        threads: of DuckDB.
+
+    Raises:
+        ValueError, OSError: one sentence of what was found, where, and what to do; nothing is left at `out`.
+    """
+    several = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    paths, out = [Path(path) for path in several], Path(out)
+    request = {
+        "format": FORMAT,
+        "sources": known_files(paths),
+        "asked_split": split,
+        "test_share": test_share,
+        "validation_share": validation_share,
+        "lanes": lanes,
+        "seed": seed,
+    }
+    _check_arguments(request)
+    work = out.with_name(out.name + ".partial")
+    with plain_errors(work, memory_limit):
+        if os.path.lexists(out):
+            return already_there(out, request)
+        work.mkdir(exist_ok=True)
+        con = open_database(work, request, memory_limit=memory_limit, threads=threads)
+        try:
+            manifest = _run(con, paths, work / "finished", request)
+        finally:
+            con.close()
+        (work / "finished").rename(out)
+        shutil.rmtree(work)
+    return manifest
+
+
+def _check_arguments(request: dict) -> None:
+    if request["asked_split"] not in ("time", "random", None):
+        raise ValueError(f"split is {request['asked_split']!r}: expected 'time', 'random' or None.")
+    test, validation = request["test_share"], request["validation_share"]
+    if not (0 < test < 1 and 0 <= validation < 1 - test):
+        raise ValueError(
+            f"test_share is {test}, validation_share {validation}: expected shares such as 0.1 and 0.05 that leave "
+            "something for training."
+        )
+    if not 1 <= request["lanes"] <= 100:
+        raise ValueError(f"lanes is {request['lanes']}: expected 1 to 100.")
+
+
+def _run(con: duckdb.DuckDBPyConnection, paths: list[Path], folder: Path, request: dict) -> dict:
+    """Run the stages that aren't done, and write the manifest."""
+    asked = {name: request[name] for name in ("test_share", "validation_share", "lanes")}
+    (folder / "train").mkdir(parents=True, exist_ok=True)
+    todo: dict[str, Callable[[], None]] = {}
+    for n, path in enumerate(paths):
+        todo[f"reading source {n}"] = partial(read_source, con, path, f"source_{n}", seed=request["seed"])
+    todo |= {
+        "splitting": partial(stages.hold_back, con, len(paths), split=request["asked_split"], **asked),
+        "learning": partial(stages.learn, con),
+        "shuffling": partial(stages.shuffle, con),
+        "writing tables": partial(stages.write_tables, con, folder),
+        "writing parts": partial(stages.write_parts, con, folder / "train", request["lanes"]),
+    }
+    run_stages(con, todo)
+    manifest = {"format": FORMAT, "recsys_teach": __version__, **request, **stages.summary(con)}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    return manifest

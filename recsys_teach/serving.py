@@ -1,0 +1,171 @@
+"""Floor 5: a trained model as one graph that a server can run: strings in, products and stars out.
+
+    user_id, k  →  retrieve: the k + s products with the highest scores, s = what the user bought already
+                →  mask:     without those s
+                →  rank:     by score + stars_weight · predicted stars
+                →  product_id, score, stars
+
+All of it is one TensorFlow function, with the vocabulary, the vectors of the catalogue and the purchases inside. So it
+needs neither this package nor TensorFlow Recommenders where it runs, and server and notebook can't differ.
+"""
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.backend import tf, tfrs
+from recsys_teach.features import Ids
+from recsys_teach.multitask import MultitaskModel
+from recsys_teach.schema import CATEGORY, PRODUCT, USER
+
+CANDIDATES = 100  # as many are retrieved for the ranking at least
+
+
+class Server:
+    """Recommends with a trained multitask model.
+
+    Args:
+        model: trained; the catalogue's vectors are computed here and now, so train it no further.
+        train: the reviews table whose purchases aren't recommended again.
+        new_products: products that training never saw, `product_id` and, if `train` has it, `category`. A new product
+            starts with the mean vector of its category's products (of all products, if the category is new as well),
+            and with one of the higher product biases there, if the model has a product bias.
+        optimism: which one: this quantile of them, from 0 to 1. As popular as the median, it would hardly be shown.
+        stars_weight: what a predicted star is worth beside the score, 0 or more. A score is the logarithm of how likely
+            a purchase is, so at 1 a star more makes up for a factor of e; at 0 the order is the score's.
+
+    Raises:
+        ValueError: a new product that isn't new or is there twice, or a weight or quantile out of range.
+    """
+
+    def __init__(
+        self,
+        model: MultitaskModel,
+        train: pd.DataFrame,
+        *,
+        new_products: pd.DataFrame | None = None,
+        optimism: float = 0.9,
+        stars_weight: float = 0.0,
+    ):
+        if not 0 <= stars_weight < np.inf:
+            raise ValueError(f"stars_weight is {stars_weight}: expected a number, 0 or more.")
+        if not 0 <= optimism <= 1:
+            raise ValueError(f"optimism is {optimism}: expected a quantile from 0 to 1.")
+        self.model, self.stars_weight = model, stars_weight
+        tower = model.product_tower
+        self.catalogue = dict(tower.catalogue)
+        vectors = tower.embed(self.catalogue)
+        biased = model.retrieval.candidates(vectors, self.catalogue)
+        names = list(model.products)
+        if new_products is not None:
+            added = _new_names(new_products, names)
+            groups = _categories(train, names), _categories(new_products, added)
+            quantile = optimism if model.retrieval.product_bias else None
+            vectors = tf.concat([vectors, _starts(vectors.numpy(), *groups)], axis=0)
+            biased = tf.concat([biased, _starts(biased.numpy(), *groups, quantile)], axis=0)
+            unknown = {name: tf.zeros_like(ids[:1]) for name, ids in self.catalogue.items()}
+            self.catalogue = {
+                name: tf.concat([ids, tf.repeat(unknown[name], len(added), axis=0)], axis=0)
+                for name, ids in self.catalogue.items()
+            }
+            names += added
+        self.names, self.vectors = tf.constant(names), tf.Variable(vectors)
+        self.index = tfrs.layers.factorized_top_k.BruteForce().index(biased)
+        self.candidates = biased.numpy()  # the same vectors, `[products, dim]`, for another index
+        splits, columns = _purchases(train, model.user_tower.vocabulary.users, names)
+        self.splits, self.columns = tf.Variable(splits), tf.Variable(columns)
+
+    @property
+    def asked(self) -> dict[str, tf.TensorSpec]:
+        """What a user is told by: `user_id [users]`, and what else the user tower reads."""
+        return {name: tf.TensorSpec([None], tf.string, name=name) for name in self.model.user_tower.columns}
+
+    def user_vectors(self, **asked: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the products' vectors are multiplied by, `{"vector": [users, dim]}`, for another index."""
+        users = self.model.user_tower(asked)
+        return {"vector": self.model.retrieval.queries(users)}
+
+    def recommend(self, *, k: tf.Tensor, **asked: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The k best products of each user that they haven't bought, best first, each `[users, k]`.
+
+        `product_id`, `score` (the logarithm of how likely a purchase is, but for a constant of the user) and `stars`.
+        With fewer than k products left, the rest has an empty `product_id`, a score of -inf and NaN stars.
+        """
+        tower = self.model.user_tower
+        ids = tower.preprocess(asked)
+        users = tower.embed(ids)
+        bought = tf.RaggedTensor.from_row_splits(self.columns, self.splits, validate=False)
+        bought = tf.gather(bought, ids[USER]).to_tensor(default_value=-1)
+        products = len(self.names)
+        wanted = tf.minimum(tf.maximum(k, CANDIDATES) + tf.shape(bought)[1], products)
+        scores, found = self.index(self.model.retrieval.queries(users), k=wanted)
+        seen = tf.reduce_any(found[:, :, None] == bought[:, None, :], axis=2)
+        scores = tf.where(seen, -np.inf, scores)
+        stars = tf.where(seen, np.nan, self.stars(users, ids, found))
+        order = scores if self.stars_weight == 0 else scores + self.stars_weight * tf.where(seen, 0.0, stars)
+        best = tf.math.top_k(order, k=tf.minimum(k, wanted)).indices
+        found, scores, stars = (tf.gather(values, best, batch_dims=1) for values in (found, scores, stars))
+        answer = {
+            PRODUCT: tf.where(scores > -np.inf, tf.gather(self.names, found), ""),
+            "score": scores,
+            "stars": stars,
+        }
+        missing = k - tf.shape(scores)[1]
+        fill = {PRODUCT: "", "score": -np.inf, "stars": np.nan}
+        return {
+            name: tf.pad(values, [[0, 0], [0, missing]], constant_values=fill[name]) for name, values in answer.items()
+        }
+
+    def stars(self, users: tf.Tensor, ids: Ids, found: tf.Tensor) -> tf.Tensor:
+        """The predicted stars of the found products, both `[users, found]`; `users` are vectors, `[users, dim]`."""
+        each, flat = tf.shape(found)[1], tf.reshape(found, [-1])
+        repeated = {name: tf.repeat(values, each, axis=0) for name, values in ids.items()}
+        products = {name: tf.gather(values, flat) for name, values in self.catalogue.items()}
+        vectors = tf.repeat(users, each, axis=0), tf.gather(self.vectors, flat)
+        return tf.reshape(self.model.ranking.head(*vectors, repeated | products), tf.shape(found))
+
+
+def _purchases(train: pd.DataFrame, users: list[str], products: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The catalogue columns that each user id bought, in one row after the other: where rows start, and the columns."""
+    pairs = pd.DataFrame(
+        {
+            "user": pd.Index(users).get_indexer(pd.Index(train[USER])) + 1,
+            "column": pd.Index(products).get_indexer(pd.Index(train[PRODUCT])),
+        }
+    )
+    pairs = pairs[(pairs["user"] > 0) & (pairs["column"] >= 0)].drop_duplicates().sort_values(["user", "column"])
+    splits = np.searchsorted(pairs["user"], np.arange(len(users) + 2))
+    return splits.astype(np.int64), pairs["column"].to_numpy(np.int32)
+
+
+def _new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
+    names = list(new_products[PRODUCT])
+    twice = pd.Index(known + names).duplicated()
+    if twice.any():
+        raise ValueError(
+            f"new product {(known + names)[twice.argmax()]!r} is in the catalogue already: leave it out of these."
+        )
+    return names
+
+
+def _categories(products: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """The category of each name, "" where there is none."""
+    if CATEGORY not in products:
+        return np.full(len(names), "", dtype=object)
+    by_name = products.drop_duplicates(PRODUCT).set_index(PRODUCT)[CATEGORY]
+    return by_name.reindex(names, fill_value="").to_numpy(dtype=object)
+
+
+def _starts(
+    vectors: np.ndarray, categories: np.ndarray, new_categories: np.ndarray, quantile: float | None = None
+) -> np.ndarray:
+    """For each new category the mean of the vectors of that category, of all where there are none, `[new, dim]`.
+
+    With a `quantile`, the last number, which is the bias, is that quantile of theirs instead.
+    """
+
+    def start(some: np.ndarray) -> np.ndarray:
+        mean = some.mean(axis=0)
+        return mean if quantile is None else np.append(mean[:-1], np.quantile(some[:, -1], quantile)).astype(some.dtype)
+
+    starts = {name: start(vectors[categories == name]) for name in np.unique(categories)}
+    return np.stack([starts[name] if name in starts else start(vectors) for name in new_categories])

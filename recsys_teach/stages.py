@@ -1,0 +1,166 @@
+"""Floor 1: the stages between files of reviews and a folder that models are trained from, each a few lines of SQL.
+
+They do on disk what `splits`, `baselines` and `features` do in memory. The tables of the files that `sources` has
+read are called source_0, source_1, …
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+DAMPING = 5.0  # ratings, as in `baselines.DampedBiases`
+PART_ROWS = 250_000  # of a part, at the most
+BATCH_ROWS = 50_000  # that DuckDB hands over at once
+
+# Sums of whole numbers, in units of 2^-40 stars: they come out the same in whatever order threads add them up.
+EXACT_SUM = "CREATE OR REPLACE MACRO exact_sum(stars) AS sum(CAST(stars * 2^40 AS HUGEINT)) / 2^40"
+MEAN = "CREATE OR REPLACE TABLE facts AS SELECT exact_sum(rating) / count(*) AS mean FROM train"
+SPREAD = "SELECT mean, greatest(sqrt(exact_sum((rating - mean) ^ 2) / count(*)), 0.001) FROM train, facts GROUP BY mean"
+PRODUCTS = """
+CREATE OR REPLACE TABLE products AS
+SELECT product_id, count(*) AS count, exact_sum(rating - mean) / (count(*) + {damping}) AS bias
+FROM train, facts GROUP BY product_id ORDER BY product_id
+"""
+USERS = """
+CREATE OR REPLACE TABLE users AS
+SELECT user_id, count(*) AS count, exact_sum(rating - mean - products.bias) / (count(*) + {damping}) AS bias
+FROM train JOIN products USING (product_id), facts GROUP BY user_id ORDER BY user_id
+"""
+# The tables above are ordered, so a row's number tells its id; 0 is left to the unknown.
+SHUFFLED = """
+CREATE OR REPLACE TABLE shuffled AS
+SELECT CAST(users.rowid + 1 AS INTEGER) AS user_id, CAST(products.rowid + 1 AS INTEGER) AS product_id,
+    CAST(rating AS FLOAT) AS rating
+FROM train JOIN users ON users.user_id = train.user_id JOIN products ON products.product_id = train.product_id
+ORDER BY shuffle, users.rowid, products.rowid, rating
+"""
+
+HELD_BACK = pa.schema({"user_id": pa.string(), "product_id": pa.string(), "rating": pa.float64()})
+TIMES = pa.field("timestamp", pa.timestamp("s", tz="UTC"))
+PART = pa.schema({"user_id": pa.int32(), "product_id": pa.int32(), "rating": pa.float32()})
+
+
+def hold_back(
+    con: duckdb.DuckDBPyConnection,
+    sources: int,
+    *,
+    split: str | None,
+    test_share: float,
+    validation_share: float,
+    lanes: int,
+) -> None:
+    """Make the views `train`, `validation` and `test`, and the table `held_back`, which tells how it was done.
+
+    All reviews are thought of in an order, by time and then by chance, or by chance alone: the last ones are the test
+    part, those before them the validation part. Rows that are the same in all columns are told apart by their place,
+    so that the parts have exactly the sizes asked for; which of them goes where makes no difference.
+    """
+    columns = "user_id, product_id, rating, seconds, shuffle"
+    tables = (f"SELECT {columns}, {n} AS source, rowid AS place FROM source_{n}" for n in range(sources))
+    con.execute(f"CREATE OR REPLACE VIEW reviews AS {' UNION ALL '.join(tables)}")
+    rows, timed, first, last = _one(con, "SELECT count(*), count(seconds), min(seconds), max(seconds) FROM reviews")
+    split = split or ("time" if timed == rows else "random")
+    if split == "time" and timed < rows:
+        raise ValueError(
+            f"{rows - timed:,} of {rows:,} reviews have no time: split at random, or give all of them one."
+        )
+    if split == "time" and first == last:
+        raise ValueError(f"all {rows:,} reviews have the same time, {first} s since 1970: split at random.")
+    starts = [round(rows * (1 - test_share - validation_share)), round(rows * (1 - test_share))]
+    if not lanes <= starts[0] or starts[1] == rows or (validation_share > 0 and starts[0] == starts[1]):
+        raise ValueError(
+            f"{rows:,} reviews make {starts[0]:,} for training in {lanes} lanes, {starts[1] - starts[0]:,} for "
+            f"validation and {rows - starts[1]:,} for the test: one is empty; give more reviews or other shares."
+        )
+    order = ("seconds, " if split == "time" else "") + "shuffle, source, place"
+    key = f"SELECT {order} FROM reviews ORDER BY {order} LIMIT 1 OFFSET"
+    validation, test = (_one(con, f"{key} {start}") for start in starts)
+    # No BETWEEN two keys, into which DuckDB turns >= and <: before 2 it has none for rows.
+    part = f"CASE WHEN ({order}) < {validation} THEN 'train' WHEN ({order}) < {test} THEN 'validation' ELSE 'test' END"
+    for name in ("train", "validation", "test"):
+        con.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM reviews WHERE {part} = '{name}'")
+    facts = f"'{split}' AS split, '{order}' AS in_order, {timed == rows} AS timed"
+    con.execute(f"CREATE OR REPLACE TABLE held_back AS SELECT {facts}")
+
+
+def learn(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables `facts`, `products` and `users` of the training rows: counts and damped biases."""
+    for sql in (EXACT_SUM, MEAN, PRODUCTS, USERS):
+        con.execute(sql.format(damping=DAMPING))
+
+
+def shuffle(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the table `shuffled`: the training rows with ids in the place of strings, in a random order."""
+    con.execute(SHUFFLED)
+
+
+def write_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write the users, the products, and what was held back."""
+    for name, of in (("users", "user_id"), ("products", "product_id")):
+        schema = pa.schema({of: pa.string(), "count": pa.int64(), "bias": pa.float64()})
+        _write(con, f"SELECT {of}, count, bias FROM {name}", folder / f"{name}.parquet", schema)
+    _, order, timed = _one(con, "SELECT * FROM held_back")
+    schema, time = (HELD_BACK.append(TIMES), ", seconds AS timestamp") if timed else (HELD_BACK, "")
+    for name in ("validation", "test"):
+        sql = f"SELECT user_id, product_id, rating{time} FROM {name} ORDER BY {order}"
+        _write(con, sql, folder / f"{name}.parquet", schema)
+
+
+def write_parts(con: duckdb.DuckDBPyConnection, folder: Path, lanes: int) -> None:
+    """Write the training rows as `LL-PPPP.parquet`: lane after lane, each a stretch of the random order."""
+    (rows,) = _one(con, "SELECT count(*) FROM shuffled")
+    bar = tqdm(desc="writing parts", total=rows, unit=" rows", unit_scale=True, leave=False, delay=2)
+    with bar, _stream(con, "SELECT * FROM shuffled") as batches:
+        rest = PART.empty_table()
+        for name, size in _parts(rows, lanes):
+            pieces = [rest]
+            while sum(map(len, pieces)) < size:
+                pieces.append(pa.Table.from_batches([batches.read_next_batch()]).cast(PART))
+            whole = pa.concat_tables(pieces)
+            rest = whole[size:]
+            pq.write_table(whole[:size].combine_chunks(), folder / name)
+            bar.update(size)
+
+
+def _parts(rows: int, lanes: int) -> Iterator[tuple[str, int]]:
+    """The name and the rows of each part."""
+    for lane in range(lanes):
+        left = rows // lanes + (lane < rows % lanes)
+        for part in range(-(-left // PART_ROWS)):
+            yield f"{lane:02d}-{part:04d}.parquet", min(PART_ROWS, left - part * PART_ROWS)
+
+
+def summary(con: duckdb.DuckDBPyConnection) -> dict:
+    """What the manifest says of the data."""
+    (split,) = _one(con, "SELECT split FROM held_back")
+    mean, spread = _one(con, SPREAD)
+    count = {
+        name: _one(con, f"SELECT count(*) FROM {name}")[0]
+        for name in ("train", "validation", "test", "users", "products")
+    }
+    rows = {part: count.pop(part) for part in ("train", "validation", "test")}
+    return {"split": split, "rows": rows, **count, "mean_rating": mean, "rating_spread": spread, "damping": DAMPING}
+
+
+def _one(con: duckdb.DuckDBPyConnection, sql: str) -> tuple:
+    return con.execute(sql).fetchall()[0]  # all: DuckDB 2 refuses a query while another one's rows are left over
+
+
+@contextmanager
+def _stream(con: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatchReader]:
+    """The rows in batches, never all of them in memory."""
+    relation = con.sql(sql)
+    read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader  # its name before DuckDB 1.5
+    with read(BATCH_ROWS) as batches:
+        yield batches
+
+
+def _write(con: duckdb.DuckDBPyConnection, sql: str, path: Path, schema: pa.Schema) -> None:
+    with _stream(con, sql) as batches, pq.ParquetWriter(path, schema) as writer:
+        for batch in batches:
+            writer.write_table(pa.Table.from_batches([batch]).cast(schema))

@@ -1,0 +1,216 @@
+"""Two worker processes learn what one does, and a training that was killed goes on as if it hadn't been."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from prepared import write_prepared
+
+import recsys_teach
+from recsys_teach.backend import tf
+from recsys_teach.distributed import Progress, epochs_finished, strategy, train_prepared
+from recsys_teach.replicas import all_rows
+from recsys_teach.shop import generate_shop
+
+EPOCHS, BATCH = 3, 128
+PATIENCE = 120  # seconds until a process is given up
+WORKER = """
+import os, signal, sys
+import numpy as np
+from recsys_teach.distributed import Progress, is_chief, strategy, train_prepared
+
+folder, checkpoints, results, epochs, batch_size, dies = sys.argv[1:]
+if dies == "dies":  # in the middle of the second epoch
+    die = lambda self, batch, logs=None: self.epoch == 1 and batch > 10 and os.kill(os.getpid(), signal.SIGKILL)
+    Progress.on_train_batch_end = die
+model, losses = train_prepared(folder, epochs=int(epochs), batch_size=int(batch_size), checkpoints=checkpoints)
+kept = [variable.numpy() for variable in [*model.trainable_variables, *model.optimizer.variables]]
+np.savez(results, *kept)
+losses.to_json(results + ".json")
+"""
+
+
+def state(model):
+    """All that training changes: the parameters, and what Adagrad keeps of each."""
+    return [variable.numpy() for variable in [*model.trainable_variables, *model.optimizer.variables]]
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def two_workers(folder, checkpoints, results, dies=None):
+    """Run two workers to their ends; what they ended with, and what they said on stderr."""
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
+    processes = []
+    for index in range(2):
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        variables = {"TF_CONFIG": config, "PYTHONPATH": str(Path(recsys_teach.__file__).parent.parent)}
+        arguments = [folder, checkpoints, f"{results}-{index}", EPOCHS, BATCH, "dies" if dies == index else "lives"]
+        command = [sys.executable, "-c", WORKER, *map(str, arguments)]
+        processes.append(subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True))
+    try:
+        said = [process.communicate(timeout=PATIENCE)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [process.returncode for process in processes], said
+
+
+def results_of(results):
+    with np.load(f"{results}.npz") as kept:
+        arrays = [kept[f"arr_{number}"] for number in range(len(kept.files))]
+    return arrays, pd.read_json(f"{results}.json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("distributed") / "out"
+    write_prepared(folder, generate_shop(users=250, products=60, seed=0).reviews, part_rows=150)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    """The model and the losses of one process that nothing befell."""
+    return train_prepared(folder, epochs=EPOCHS, batch_size=BATCH)
+
+
+@pytest.fixture(scope="module")
+def together(folder, tmp_path_factory):
+    """The results of two workers whom nothing befell."""
+    place = tmp_path_factory.mktemp("together")
+    codes, said = two_workers(folder, place / "checkpoints", place / "results")
+    assert codes == [0, 0], said
+    return [results_of(place / f"results-{index}") for index in range(2)]
+
+
+def test_the_losses_of_two_workers_are_those_of_one(alone, together):
+    _, expected = alone
+    assert expected.index.tolist() == [1, 2, 3]
+    assert list(expected) == ["rating_loss", "retrieval_loss"]
+    assert expected["retrieval_loss"].is_monotonic_decreasing
+    for _, losses in together:
+        np.testing.assert_allclose(losses[list(expected)], expected, rtol=1e-4)
+
+
+def test_two_workers_learn_what_one_does(alone, together):
+    model, _ = alone
+    expected = state(model)
+    for found, _ in together:
+        assert [values.shape for values in found] == [values.shape for values in expected]
+        for ours, theirs in zip(found, expected):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * max(1.0, np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_worker_that_is_killed_ends_the_other_and_both_go_on_where_they_were(folder, together, tmp_path, victim):
+    codes, said = two_workers(folder, tmp_path / "checkpoints", tmp_path / "cut", dies=victim)
+    assert codes[victim] == -9
+    assert codes[1 - victim] == 1
+    sentence = (
+        rf"RuntimeError: worker {1 - victim} of 2 stopped, for worker {victim} can't be reached any more \(.*\): "
+        r"start all workers again: training resumes after epoch 1\."
+    )
+    assert re.search(sentence, said[1 - victim]), said[1 - victim][-2000:]
+    assert epochs_finished(tmp_path / "checkpoints") == 1
+
+    shutil.copytree(tmp_path / "checkpoints", tmp_path / "copy")
+    model, losses = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=tmp_path / "copy")
+    assert losses.index.tolist() == [2, 3]
+    for ours, theirs in zip(state(model), together[0][0]):  # it doesn't take two to go on
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * max(1.0, np.abs(theirs).max()))
+
+    codes, said = two_workers(folder, tmp_path / "checkpoints", tmp_path / "resumed")
+    assert codes == [0, 0], said
+    assert epochs_finished(tmp_path / "checkpoints") == 0
+    for index in range(2):
+        found, losses = results_of(tmp_path / f"resumed-{index}")
+        expected, all_losses = together[index]
+        assert losses.index.tolist() == [2, 3]
+        np.testing.assert_allclose(losses, all_losses.loc[2:], rtol=1e-5)
+        for ours, theirs in zip(found, expected):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture
+def cut_short(folder, tmp_path):
+    """The checkpoints of a process that was interrupted in its second epoch."""
+
+    def interrupt(self, batch, logs=None):
+        if self.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "on_train_batch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=tmp_path)
+    assert epochs_finished(tmp_path) == 1
+    return tmp_path
+
+
+def test_one_process_that_was_interrupted_goes_on_too(folder, alone, cut_short):
+    model, losses = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=cut_short)
+    expected, all_losses = alone
+    pd.testing.assert_frame_equal(losses, all_losses.loc[2:], rtol=1e-5)
+    for ours, theirs in zip(state(model), state(expected)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert epochs_finished(cut_short) == 0
+
+
+def test_another_training_does_not_go_on_from_there(folder, cut_short):
+    with pytest.raises(ValueError, match=r"had another batch_size \(128 then, 64 now\): go on with the same, remove"):
+        train_prepared(folder, epochs=EPOCHS, batch_size=64, checkpoints=cut_short)
+    assert epochs_finished(cut_short) == 1
+
+
+@pytest.mark.parametrize("name", ["validation.parquet", "train/02-0001.parquet", "users.parquet", "manifest.json"])
+def test_a_file_that_is_missing_is_told_before_anybody_is_waited_for(folder, tmp_path, monkeypatch, name):
+    shutil.copytree(folder, tmp_path / "out")
+    (tmp_path / "out" / name).unlink()
+    monkeypatch.setenv("TF_CONFIG", "would be read now")
+    with pytest.raises(FileNotFoundError, match=re.escape(name)):
+        train_prepared(tmp_path / "out", batch_size=BATCH)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_where_there_is_one_replica_all_rows_are_its_own():
+    values = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+    assert all_rows(values) is values
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        assert all_rows(values) is values
+
+
+def test_without_workers_this_process_trains_alone(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert strategy().num_replicas_in_sync == 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "worker 0",
+        "[]",
+        '{"cluster": {"worker": ["localhost:1"]}}',
+        '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "chief", "index": 0}}',
+    ],
+)
+def test_a_cluster_that_cannot_be_read_is_named(monkeypatch, config):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(ValueError, match=r"TF_CONFIG is .* expected JSON with the addresses of a \"cluster\""):
+        strategy()

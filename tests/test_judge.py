@@ -1,0 +1,105 @@
+"""Models trained on a prepared folder are judged as in memory, and the commands lead from files to an export."""
+
+import json
+
+import pandas as pd
+import pytest
+from prepared import write_prepared
+from typer.testing import CliRunner
+
+from recsys_teach import cli
+from recsys_teach.amazon import write_amazon
+from recsys_teach.backend import tf
+from recsys_teach.baselines import DampedBiases, Popularity
+from recsys_teach.features import learn_vocabulary
+from recsys_teach.judge import judge
+from recsys_teach.ladder import multitask
+from recsys_teach.recipes import Recipe
+from recsys_teach.scoreboard import scoreboard
+from recsys_teach.shop import generate_shop
+from recsys_teach.stream import read_train
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("judge") / "shop"
+
+
+@pytest.fixture(scope="module")
+def parts(folder):
+    reviews = generate_shop(users=120, products=40, seed=3).reviews
+    return write_prepared(folder, reviews[["user_id", "product_id", "rating"]], part_rows=100)
+
+
+def in_order(rows):
+    return rows.sort_values(list(rows), kind="stable").reset_index(drop=True)
+
+
+def test_the_training_rows_are_read_back(folder, parts):
+    train, _ = parts
+    pd.testing.assert_frame_equal(in_order(read_train(folder)), in_order(train), check_dtype=False)
+
+
+def test_of_some_users_all_rows_are_read(folder, parts):
+    train, _ = parts
+    some = train["user_id"].unique()[:7]
+    expected = train[train["user_id"].isin(some)]
+    pd.testing.assert_frame_equal(in_order(read_train(folder, some)), in_order(expected), check_dtype=False)
+
+
+def test_the_scoreboard_is_that_of_the_tables_in_memory(folder, parts):
+    train, test = parts
+    model = multitask(learn_vocabulary(train), Recipe(batch_size=32, unknown_user_dropout=0.1))
+    model.ratings(test)  # makes all parameters
+    everybody = {"popularity": Popularity(train), "damped biases": DampedBiases(train), "multitask": model}
+    pd.testing.assert_frame_equal(judge(folder, model), scoreboard(everybody, train, test))
+
+
+def test_of_many_test_rows_some_are_judged(folder, parts):
+    train, test = parts
+    model = multitask(learn_vocabulary(train), Recipe(batch_size=32, unknown_user_dropout=0.1))
+    board = judge(folder, model, rows=10)
+    some = test.sample(10, random_state=0)
+    expected = scoreboard({"popularity": Popularity(train)}, train, some).loc["popularity"]
+    pd.testing.assert_series_equal(board.loc["popularity"], expected)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def test_from_a_file_to_an_export(tmp_path):
+    reviews = generate_shop(users=120, products=40, seed=3).reviews
+    write_amazon(reviews, tmp_path / "reviews.jsonl.gz")
+    prepared = invoke("prepare", tmp_path / "reviews.jsonl.gz", tmp_path / "shop", "--split", "random", "--lanes", "2")
+    assert prepared.exit_code == 0, prepared.output
+    rows = json.loads((tmp_path / "shop" / "manifest.json").read_text())["rows"]
+    assert sum(rows.values()) == len(reviews)
+    assert f"{rows['train']:,} for train" in prepared.output
+
+    trained = invoke("train", tmp_path / "shop", "--epochs", "2", "--batch-size", "64", "--export", tmp_path / "models")
+    assert trained.exit_code == 0, trained.output
+    for name in ("retrieval_loss", "popularity", "damped biases", "multitask"):
+        assert name in trained.output
+    recommend = tf.saved_model.load(str(tmp_path / "models" / "1")).signatures["serving_default"]
+    train = read_train(tmp_path / "shop")
+    user = train["user_id"].iloc[0]
+    answer = recommend(user_id=tf.constant([user]), k=tf.constant(40))["product_id"].numpy().astype(str)[0]
+    unseen = set(train["product_id"]) - set(train.loc[train["user_id"] == user, "product_id"])
+    assert set(answer[answer != ""]) == unseen
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("prepare", "nothing.jsonl", "out"), "error: nothing.jsonl doesn't exist"),
+        (("train", "nothing"), "manifest.json doesn't exist, so nothing isn't a prepared folder"),
+    ],
+)
+def test_a_refusal_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    refused = invoke(*arguments)
+    assert refused.exit_code == 2
+    assert sentence in refused.output
+    assert "Traceback" not in refused.output
+    assert list(tmp_path.iterdir()) == []
