@@ -81,7 +81,7 @@ def run_stages(con: duckdb.DuckDBPyConnection, stages: Mapping[str, Callable[[],
     bar = tqdm(stages.items(), unit="stage", leave=False, delay=2)
     for stage, do in bar:
         if stage not in done:
-            bar.set_description(stage)
+            bar.set_description(stage, refresh=False)
             do()
             con.execute("INSERT INTO done VALUES ($1)", [stage])
             con.execute("CHECKPOINT")
