@@ -59,9 +59,9 @@ def export(
         unfinished.chmod(0o755)  # a temporary folder is its owner's alone
         return unfinished.rename(folder / str(max(versions(folder), default=0) + 1))
     except (OSError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0].split("; ")[-1].split(" [Op")[0]  # TensorFlow names its operation as well
         raise OSError(
-            f"the export to {folder} failed ({str(error).splitlines()[0]}): make room there, or name another folder; "
-            "nothing of it was kept."
+            f"the export to {folder} failed ({reason}): make room there, or name another folder; nothing of it was kept."
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)  # it isn't there any more if all went well

@@ -67,7 +67,11 @@ def test_the_fingerprint_is_that_of_the_values():
 
 
 @pytest.mark.parametrize(
-    "fault", [OSError(28, "No space left on device"), tf.errors.ResourceExhaustedError(None, None, "no space left")]
+    "fault",
+    [
+        OSError(28, "No space left on device"),
+        tf.errors.ResourceExhaustedError(None, None, "{{node}} a/b; No space left on device [Op:SaveV2]"),
+    ],
 )
 def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch, fault):
     server = Server(planted(), TRAIN)
@@ -79,7 +83,9 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch, fault):
         raise fault
 
     monkeypatch.setattr(module.tf.saved_model, "save", fail)
-    with pytest.raises(OSError, match=r"the export to .* failed .*make room there") as caught:
+    with pytest.raises(
+        OSError, match=r"the export to .* failed \(.*No space left on device\): make room there"
+    ) as caught:
         export(server, tmp_path, train=TRAIN)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
