@@ -61,7 +61,7 @@ def export(
     except (OSError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0].split("; ")[-1].split(" [Op")[0]  # TensorFlow names its operation as well
         raise OSError(
-            f"the export to {folder} failed ({reason}): make room there, or name another folder; nothing of it was kept."
+            f"the export to {folder} failed ({reason}): make room there, or name another one; nothing of it was kept."
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)  # it isn't there any more if all went well
