@@ -19,11 +19,12 @@ from typing import Any
 import pandas as pd
 
 from recsys_teach.backend import tf
-from recsys_teach.ladder import multitask
+from recsys_teach.features import Vocabulary
+from recsys_teach.ladder import Towers, multitask
 from recsys_teach.manifest import lane_parts, parquet_rows, read_manifest
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.progress import Progress
-from recsys_teach.recipes import recipe_for
+from recsys_teach.recipes import Recipe, recipe_for
 from recsys_teach.schema import PRODUCT, RATING, USER
 from recsys_teach.stream import read_vocabulary, stream
 
@@ -37,20 +38,29 @@ def strategy() -> tf.distribute.Strategy:
 
     With workers, call it before TensorFlow makes its first tensor; it waits for all of them to start.
     """
-    config = os.environ.get("TF_CONFIG")
-    if not config:
+    if not os.environ.get("TF_CONFIG"):
         return tf.distribute.get_strategy()
+    cluster, role, index = task_of_config()
+    if "ps" in cluster:
+        raise ValueError(
+            f"TF_CONFIG of {role} {index} names parameter servers (ps), and here every worker holds all parameters: "
+            "use `servers.train_on_servers` in the chief and `servers.serve` in workers and servers instead."
+        )
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def task_of_config() -> tuple[dict[str, list[str]], str, int]:
+    """The addresses of the cluster in TF_CONFIG, by type, and the type and the index of this process's task."""
+    config = os.environ.get("TF_CONFIG", "")
     try:
         cluster, task = (json.loads(config)[part] for part in ("cluster", "task"))
-        address = cluster[task["type"]][task["index"]]
+        cluster[task["type"]][task["index"]]  # is it one of them?
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(
             f"TF_CONFIG is {config!r} ({type(error).__name__}: {error}): expected JSON with the addresses of a "
             '"cluster" and the "type" and "index" of this process\'s "task" in it; unset it to train in one process.'
         ) from error
-    if "ps" in cluster:
-        raise ValueError(f"TF_CONFIG of {address} names parameter servers (ps): expected workers only.")
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    return cluster, task["type"], task["index"]
 
 
 def train_prepared(
@@ -101,12 +111,7 @@ def train_prepared(
     progress = Progress(epochs=epochs, finished=finished, batches=batches, batch_size=batch_size, shown=is_chief(how))
     try:
         with how.scope():
-            tf.keras.utils.set_random_seed(seed)
-            model = multitask(vocabulary, replace(recipe, unknown_user_dropout=0.0))
-            model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
-            one = {USER: tf.constant([1]), PRODUCT: tf.constant([1]), RATING: tf.constant([1.0])}
-            model.ranking.head(*model(one), one)  # makes all parameters,
-            model.optimizer.build(model.trainable_variables)  # and what Adagrad keeps of each, to be restored
+            model = ready_model(vocabulary, recipe, learning_rate=learning_rate, seed=seed)
         model.distribute_reduction_method = "first"  # all replicas tell the same means; Keras would add them up
         data = how.distribute_datasets_from_function(
             lambda worker: stream(
@@ -124,6 +129,19 @@ def train_prepared(
     if is_chief(how):
         (kept / "settings.json").unlink(missing_ok=True)
     return model, progress.losses(how.num_replicas_in_sync)
+
+
+def ready_model(
+    vocabulary: Vocabulary, recipe: Recipe, *, learning_rate: float, seed: int, towers: Towers | None = None
+) -> MultitaskModel:
+    """The ladder's multitask model for batches of `stream`, all its parameters made, and what Adagrad keeps of each."""
+    tf.keras.utils.set_random_seed(seed)
+    model = multitask(vocabulary, replace(recipe, unknown_user_dropout=0.0), towers=towers)  # `stream` draws them
+    model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
+    one = {USER: tf.constant([1]), PRODUCT: tf.constant([1]), RATING: tf.constant([1.0])}
+    model.ranking.head(*model(one), one)
+    model.optimizer.build(model.trainable_variables)  # now, or nothing could be restored into it
+    return model
 
 
 def is_chief(how: tf.distribute.Strategy) -> bool:

@@ -69,8 +69,9 @@ class FactorHead(tf.keras.layers.Layer):
 
     def penalty(self, ids: Ids) -> tf.Tensor:
         """damping · spread² · Σ_batch (b_u² / n_u + b_p² / n_p): over an epoch, each bias costs it once."""
-        users = self.user_bias(ids[USER])[:, 0] ** 2 / tf.gather(self.user_counts, ids[USER])
-        products = self.product_bias(ids[PRODUCT])[:, 0] ** 2 / tf.gather(self.product_counts, ids[PRODUCT])
+        lookup = tf.nn.embedding_lookup
+        users = self.user_bias(ids[USER])[:, 0] ** 2 / lookup(self.user_counts, ids[USER])
+        products = self.product_bias(ids[PRODUCT])[:, 0] ** 2 / lookup(self.product_counts, ids[PRODUCT])
         return self.damping * self.spread**2 * tf.reduce_sum(users + products)
 
 

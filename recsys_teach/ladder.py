@@ -27,6 +27,8 @@ RATING_WEIGHT, RETRIEVAL_WEIGHT = 0.4, 1.0  # by variance of the ratings; flat b
 VALIDATION_SHARE = 0.1
 PLAIN_EPOCHS = 5  # where nothing can be validated: about what generated shops ask for
 
+Towers = tuple[UserTower, ProductTower]
+
 
 def corrections(recipe: Recipe) -> dict[str, Any]:
     """All corrections of retrieval, switched on."""
@@ -61,12 +63,18 @@ def ranking(vocabulary: Vocabulary, recipe: Recipe) -> RankingModel:
 
 
 def multitask(
-    vocabulary: Vocabulary, recipe: Recipe, *, head: DenseHead | None = None, summary: bool = False
+    vocabulary: Vocabulary,
+    recipe: Recipe,
+    *,
+    head: DenseHead | None = None,
+    summary: bool = False,
+    towers: Towers | None = None,
 ) -> MultitaskModel:
     """Both tasks on one pair of towers; `summary` and another head are for text that is known at query time."""
+    user_tower, product_tower = towers or (UserTower(vocabulary, summary=summary), ProductTower(vocabulary))
     return MultitaskModel(
-        UserTower(vocabulary, summary=summary),
-        ProductTower(vocabulary),
+        user_tower,
+        product_tower,
         rating_weight=RATING_WEIGHT / vocabulary.rating_spread**2,
         retrieval_weight=RETRIEVAL_WEIGHT,
         head=head or FactorHead(vocabulary),

@@ -84,7 +84,7 @@ class RetrievalModel(tfrs.Model):
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
         """The in-batch softmax of these vectors, summed over the batch; the products of all replicas are in it."""
         products, numbers = all_rows(self.candidates(products, ids)), all_rows(ids[PRODUCT])
-        probability = None if self.shares is None else tf.gather(self.shares, numbers)
+        probability = None if self.shares is None else tf.nn.embedding_lookup(self.shares, numbers)
         return self.task(
             self.queries(users), products, candidate_ids=numbers, candidate_sampling_probability=probability
         )
