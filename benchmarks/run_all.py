@@ -1,7 +1,7 @@
 """Runs the benchmarks, one after the other, and writes `benchmarks/results.md`: `make bench`.
 
-With names, `python benchmarks/run_all.py sweep_time start_up`, it runs those and writes a table of those only. It goes
-on after a failure, and ends with 1 if a claim doesn't hold or a script failed.
+With names, `python benchmarks/run_all.py sweep_time start_up`, it runs those, and the table has the others' lines of
+the last time that they ran here. It goes on after a failure, and ends with 1 if a claim doesn't hold or a script failed.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -39,8 +40,8 @@ PEERS = ["implicit", "lightfm-next", "scikit-surprise", "hnswlib"]
 HEAD = ["what", "ours", "against", "asked", "measured (least–greatest)", "holds", "script"]
 
 
-def machine() -> list[str]:
-    """What the figures were measured on."""
+def machine(names: Iterable[str]) -> list[str]:
+    """What the figures of these scripts were measured on, and when."""
     cpu = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         models = [
@@ -53,11 +54,13 @@ def machine() -> list[str]:
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     except OSError:
         system = platform.platform(terse=True)
+    written = (kept(name).stat().st_mtime for name in names if kept(name).exists())
+    days = sorted({f"{datetime.fromtimestamp(time, timezone.utc):%Y-%m-%d}" for time in written})
     return [
         f"- Machine: {cpu}, {cores} cores, {memory:.0f} GiB of memory; {system}",
         f"- Python {platform.python_version()}; {versions(PACKAGES)}",
         f"- Compared with: {versions(PEERS)}",
-        f"- Measured on {datetime.now(timezone.utc):%Y-%m-%d}",
+        f"- Measured on {' and '.join(days)}",
     ]
 
 
@@ -74,13 +77,22 @@ def version(package: str) -> str:
         return "(not installed)"
 
 
+def kept(name: str) -> Path:
+    """Where a script's rows are."""
+    return FOLDER / f"{name}.json"
+
+
+def read(name: str) -> list[Row]:
+    """The rows of a script, none if it has left none."""
+    return [Row(**row) for row in json.loads(kept(name).read_text())] if kept(name).exists() else []
+
+
 def run(name: str) -> tuple[list[Row], int]:
     """Run a script in a process of its own; its rows and its exit code. What an earlier run left doesn't count."""
-    kept = FOLDER / f"{name}.json"
-    kept.unlink(missing_ok=True)
+    kept(name).unlink(missing_ok=True)
     print(f"\n{name}", flush=True)
     code = subprocess.run([sys.executable, str(HERE / f"{name}.py")]).returncode
-    rows = [Row(**row) for row in json.loads(kept.read_text())] if kept.exists() else []
+    rows = read(name)
     return rows, code if rows else code or 1  # a script without rows has measured nothing
 
 
@@ -113,7 +125,7 @@ def page(results: dict[str, tuple[list[Row], int]]) -> str:
         "",
         f"Written by `make bench`. {intro} {claims}",
         "",
-        *machine(),
+        *machine(results),
         "",
         *table(results),
         "",
@@ -129,7 +141,7 @@ def main() -> None:
     names = parser.parse_args().scripts
     if unknown := set(names) - set(SCRIPTS):
         parser.error(f"there is no script {unknown.pop()!r}: expected some of {', '.join(SCRIPTS)}")
-    results = {name: run(name) for name in names}
+    results = {name: run(name) if name in names else (read(name), 0) for name in SCRIPTS}
     (HERE / "results.md").write_text(page(results), encoding="utf-8")
     if failed := [name for name, (_, code) in results.items() if code]:
         sys.exit(f"failed, or a claim did not hold: {', '.join(failed)}")
