@@ -1,7 +1,7 @@
 """Runs the benchmarks, one after the other, and writes `benchmarks/results.md`: `make bench`.
 
 With names, `python benchmarks/run_all.py sweep_time start_up`, it runs those, and the table has the others' lines of
-the last time that they ran here. It goes on after a failure, and ends with 1 if a claim doesn't hold or a script failed.
+the last time that they ran here. It goes on after a failure, and ends with 1 if a claim doesn't hold or one failed.
 """
 
 import argparse
