@@ -58,9 +58,10 @@ def train_on_servers(
     and the model predicts from there, so it must be judged while they run. The ids as strings, and the numbers that
     the parameters start from, are with the chief, which also needs `folder`; workers and servers don't.
 
-    Call it before TensorFlow makes its first tensor; it waits for all servers and workers to start. The batches of a
-    worker that is lost go to the others (without any, the chief waits for one to come back), but a script must then
-    end with `os._exit`: TensorFlow 2.21 waits for ever for the lost worker while Python ends. Nothing is kept on disk.
+    Call it before TensorFlow makes its first tensor; it waits for all servers and workers to start. What a worker that
+    is lost hadn't finished goes to the others, a few batches for the second time (without any worker, the chief waits
+    for one to come back), but a script must then end with `os._exit`: TensorFlow 2.21 waits for ever for the lost
+    worker while Python ends. Nothing is kept on disk.
 
     Raises:
         FileNotFoundError, ValueError: `folder` isn't whole, or TF_CONFIG doesn't make this process the chief.
@@ -84,6 +85,7 @@ def train_on_servers(
     batches = len(data)
     progress = Progress(epochs=epochs, finished=0, batches=batches, batch_size=batch_size)
     try:
+        tf.keras.utils.set_random_seed(seed)  # the towers draw from it
         towers = UserTower(vocabulary), ProductTower(vocabulary)  # here, or every worker would get all ids as strings
         with how.scope():
             model = ready_model(vocabulary, recipe, learning_rate=learning_rate, seed=seed, towers=towers)
