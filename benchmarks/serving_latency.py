@@ -79,7 +79,7 @@ def quantiles(took: np.ndarray) -> str:
 def exact(products: int, folder: str) -> tuple[Row, Server, np.ndarray]:
     """The SavedModel against numpy; the server, and the queries that were asked."""
     server, train = planted(products)
-    loaded = tf.saved_model.load(str(export(server, folder, train=train)))
+    loaded = tf.saved_model.load(str(export(server, folder)))
     recommend, vectors, k = (*(loaded.signatures[name] for name in ("serving_default", "user_vectors")), tf.constant(K))
     users = np.random.default_rng(1).choice(train[USER].unique(), WARM_UP + ASKED)
     queries = {user: vectors(user_id=tf.constant([user]))["vector"].numpy()[0] for user in users}

@@ -93,7 +93,13 @@ def train(
     epochs: Annotated[int, typer.Option(help="Rounds through the training rows.")] = 3,
     batch_size: Annotated[int, typer.Option(help="Of all processes together, a multiple of the lanes.")] = 256,
     seed: Annotated[int, typer.Option(help="Of the first weights and of the order of the batches.")] = 0,
-    export: Annotated[Path | None, typer.Option(help="Where to put the trained model, for TensorFlow Serving.")] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(help="Where to keep each epoch, shared by all processes. Default: FOLDER-checkpoints."),
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Where to put the trained model for servers; holds all purchases in memory.")
+    ] = None,
 ) -> None:
     """Train the multitask model on FOLDER, judge it, and export it; with TF_CONFIG set, together with other processes.
 
@@ -101,19 +107,23 @@ def train(
     """
     from recsys_teach.distributed import is_chief, train_prepared
     from recsys_teach.export import export as write
+    from recsys_teach.export import workplace
     from recsys_teach.judge import judge
     from recsys_teach.serving import Server
     from recsys_teach.stream import read_train
 
     with _one_sentence(RuntimeError):
-        model, losses = train_prepared(folder, epochs=epochs, batch_size=batch_size, seed=seed)
+        if export:
+            workplace(export).rmdir()  # better to know now than after the training that it can't be written
+        model, losses = train_prepared(
+            folder, epochs=epochs, batch_size=batch_size, seed=seed, checkpoints=checkpoints
+        )
         if not is_chief(model.distribute_strategy):
             return
         board = judge(folder, model)
         Console().print(scores_table(losses), scores_table(board))
         if export:
-            rows = read_train(folder)
-            version = write(Server(model, rows), export, train=rows, scores=board.loc["multitask"])
+            version = write(Server(model, read_train(folder)), export, scores=board.loc["multitask"])
             typer.echo(f"exported to {version}")
 
 

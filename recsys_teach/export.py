@@ -26,9 +26,7 @@ K = tf.TensorSpec([], tf.int32, name="k")
 MANIFEST = Path("assets.extra", "manifest.json")  # TensorFlow Serving passes this folder over
 
 
-def export(
-    server: Server, folder: str | Path, *, train: pd.DataFrame, scores: Mapping[str, float] | pd.Series | None = None
-) -> Path:
+def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | pd.Series | None = None) -> Path:
     """Export a server as the next version in `folder`; return that version's own folder.
 
     Its signature `serving_default` is `Server.recommend`, `user_vectors` is `Server.user_vectors`. The manifest names
@@ -47,15 +45,11 @@ def export(
     used = tf.Module()  # and not the model itself: the optimizer's numbers would come along, and all of its layers
     used.lookups = [tower.lookup, tower.words and tower.words.lookup]
     used.parameters = functions["serving_default"].graph.variables
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-    except OSError as error:
-        raise OSError(f"{folder} can't be written ({error.strerror}): name a folder that can.") from error
+    unfinished = workplace(folder)
     try:
         tf.saved_model.save(used, str(unfinished), signatures=functions)
         (unfinished / MANIFEST).parent.mkdir()
-        (unfinished / MANIFEST).write_text(json.dumps(manifest(server, train, scores), indent=2) + "\n")
+        (unfinished / MANIFEST).write_text(json.dumps(manifest(server, scores), indent=2) + "\n")
         unfinished.chmod(0o755)  # a temporary folder is its owner's alone
         return unfinished.rename(folder / str(max(versions(folder), default=0) + 1))
     except (OSError, tf.errors.OpError) as error:
@@ -67,8 +61,18 @@ def export(
         shutil.rmtree(unfinished, ignore_errors=True)  # it isn't there any more if all went well
 
 
-def manifest(server: Server, train: pd.DataFrame, scores: Mapping[str, float] | pd.Series | None) -> dict[str, Any]:
+def workplace(folder: str | Path) -> Path:
+    """A new folder in `folder`, which is made as well, where no server looks; an OSError if it can't be had."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    except OSError as error:
+        raise OSError(f"{folder} can't be written ({error.strerror}): name a folder that can.") from error
+
+
+def manifest(server: Server, scores: Mapping[str, float] | pd.Series | None) -> dict[str, Any]:
     """What an export was made of, ready for JSON; scores that are NaN are None."""
+    train = server.train
     return {
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {

@@ -102,10 +102,12 @@ def plain_errors(partial: Path, memory_limit: str) -> Iterator[None]:
             message = f"the disk of {partial} is full: make room there and run again, it goes on where it stopped."
         elif isinstance(error, duckdb.OutOfMemoryException):
             message = f"memory_limit={memory_limit!r} doesn't suffice: give DuckDB more, such as '1GB', and run again."
-        elif isinstance(error, duckdb.Error) and "lock" in said:
+        elif isinstance(error, duckdb.Error) and "set lock" in said:
             message = f"another run is at work in {partial}: wait for its end, or choose another name."
         elif isinstance(error, duckdb.Error):
             message = f"{partial} can't be worked in ({said.splitlines()[0]}): remove it, and run again."
+        elif error.filename and not str(error.filename).startswith(str(partial)):
+            message = f"{error.filename} can't be read ({error.strerror})."
         elif error.errno is not None:
             message = f"{partial} can't be made ({error.strerror}): choose a folder that exists and can be written to."
         else:

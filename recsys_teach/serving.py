@@ -26,7 +26,8 @@ class Server:
     Args:
         model: trained; the catalogue's vectors are computed here and now, so train it no further.
         train: the reviews table whose purchases aren't recommended again.
-        new_products: products that training never saw, `product_id` and, if `train` has it, `category`. A new product
+        new_products: products that training never saw, `product_id` and, if `train` has it, `category`; no other column
+            is looked at. A new product
             starts with the mean vector of its category's products (of all products, if the category is new as well),
             and with one of the higher product biases there, if the model has a product bias.
         optimism: which one: this quantile of them, from 0 to 1. As popular as the median, it would hardly be shown.
@@ -50,7 +51,7 @@ class Server:
             raise ValueError(f"stars_weight is {stars_weight}: expected a number, 0 or more.")
         if not 0 <= optimism <= 1:
             raise ValueError(f"optimism is {optimism}: expected a quantile from 0 to 1.")
-        self.model, self.stars_weight = model, stars_weight
+        self.model, self.train, self.stars_weight = model, train, stars_weight
         tower = model.product_tower
         self.catalogue = dict(tower.catalogue)
         vectors = tower.embed(self.catalogue)
@@ -87,32 +88,32 @@ class Server:
     def recommend(self, *, k: tf.Tensor, **asked: tf.Tensor) -> dict[str, tf.Tensor]:
         """The k best products of each user that they haven't bought, best first, each `[users, k]`.
 
-        `product_id`, `score` (the logarithm of how likely a purchase is, but for a constant of the user) and `stars`.
-        With fewer than k products left, the rest has an empty `product_id`, a score of -inf and NaN stars.
+        `k` is an int32 number, 0 or more, the rest strings `[users]` (see `asked`). The answer: `product_id`; `score`,
+        an estimate of the logarithm of how likely a purchase is, but for a constant of the user; and `stars`. With
+        fewer than k products left, the rest has an empty `product_id`, a score of -inf and NaN stars. With a
+        `stars_weight`, the order is that of the 100 highest scores (of k, if that is more).
         """
-        tower = self.model.user_tower
+        tower, products = self.model.user_tower, len(self.names)
         ids = tower.preprocess(asked)
         users = tower.embed(ids)
         bought = tf.RaggedTensor.from_row_splits(self.columns, self.splits, validate=False)
-        bought = tf.gather(bought, ids[USER]).to_tensor(default_value=-1)
-        products = len(self.names)
-        wanted = tf.minimum(tf.maximum(k, CANDIDATES) + tf.shape(bought)[1], products)
-        scores, found = self.index(self.model.retrieval.queries(users), k=wanted)
-        seen = tf.reduce_any(found[:, :, None] == bought[:, None, :], axis=2)
-        scores = tf.where(seen, -np.inf, scores)
-        stars = tf.where(seen, np.nan, self.stars(users, ids, found))
-        order = scores if self.stars_weight == 0 else scores + self.stars_weight * tf.where(seen, 0.0, stars)
-        best = tf.math.top_k(order, k=tf.minimum(k, wanted)).indices
-        found, scores, stars = (tf.gather(values, best, batch_dims=1) for values in (found, scores, stars))
-        answer = {
-            PRODUCT: tf.where(scores > -np.inf, tf.gather(self.names, found), ""),
-            "score": scores,
-            "stars": stars,
-        }
-        missing = k - tf.shape(scores)[1]
-        fill = {PRODUCT: "", "score": -np.inf, "stars": np.nan}
+        bought = tf.pad(tf.gather(bought, ids[USER]).to_tensor(products), [[0, 0], [0, 1]], constant_values=products)
+        kept = tf.maximum(k, CANDIDATES) if self.stars_weight else k
+        scores, found = self.index(
+            self.model.retrieval.queries(users), k=tf.minimum(kept + tf.shape(bought)[1], products)
+        )
+        scores = tf.where(_among(found, bought), -np.inf, scores)
+        scores, found = _best(kept, scores, scores, found)
+        stars = tf.where(scores > -np.inf, self.stars(users, ids, found), np.nan)
+        if self.stars_weight:
+            order = scores + self.stars_weight * tf.where(scores > -np.inf, stars, 0.0)
+            scores, found, stars = _best(k, order, scores, found, stars)
+        names = tf.where(scores > -np.inf, tf.gather(self.names, found), "")
+        missing = [[0, 0], [0, k - tf.shape(scores)[1]]]
         return {
-            name: tf.pad(values, [[0, 0], [0, missing]], constant_values=fill[name]) for name, values in answer.items()
+            PRODUCT: tf.pad(names, missing, constant_values=""),
+            "score": tf.pad(scores, missing, constant_values=-np.inf),
+            "stars": tf.pad(stars, missing, constant_values=np.nan),
         }
 
     def stars(self, users: tf.Tensor, ids: Ids, found: tf.Tensor) -> tf.Tensor:
@@ -122,6 +123,17 @@ class Server:
         products = {name: tf.gather(values, flat) for name, values in self.catalogue.items()}
         vectors = tf.repeat(users, each, axis=0), tf.gather(self.vectors, flat)
         return tf.reshape(self.model.ranking.head(*vectors, repeated | products), tf.shape(found))
+
+
+def _among(found: tf.Tensor, bought: tf.Tensor) -> tf.Tensor:
+    """Which columns are among those bought? Both `[users, …]`; the latter in order, and the last of a row is a pad."""
+    return tf.gather(bought, tf.searchsorted(bought, found), batch_dims=1) == found
+
+
+def _best(k: tf.Tensor, order: tf.Tensor, *values: tf.Tensor) -> list[tf.Tensor]:
+    """The values of each row where `order` is highest, highest first, `[users, k]`, or as many as there are."""
+    best = tf.math.top_k(order, k=tf.minimum(k, tf.shape(order)[1])).indices
+    return [tf.gather(each, best, batch_dims=1) for each in values]
 
 
 def _purchases(train: pd.DataFrame, users: list[str], products: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,7 @@ def _ids(path: Path, rows: int) -> pd.DataFrame:
 def read_train(folder: str | os.PathLike, users: Iterable[str] | None = None) -> pd.DataFrame:
     """The training rows of a prepared folder as a reviews table; of these users only, or all, if they fit into memory.
 
-    A row takes 20 bytes: the strings are shared. The rows' order is not that of the reviews.
+    The rows' order is not that of the reviews.
     """
     names = {
         column: np.array(["", *pq.read_table(Path(folder) / f"{column}s.parquet")[0].to_pylist()], object)

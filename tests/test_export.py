@@ -30,7 +30,7 @@ print(json.dumps({name: values.tolist() for name, values in answer.items()}))
 
 def test_a_process_that_has_nothing_but_tensorflow_gives_the_same_answers(tmp_path):
     server = Server(planted(product_bias=[[0.5], [0], [1], [0]]), TRAIN)
-    folder = export(server, tmp_path / "models", train=TRAIN)
+    folder = export(server, tmp_path / "models")
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
     run = subprocess.run(
         [sys.executable, "-c", ALONE, str(folder)], env=environment, capture_output=True, text=True, timeout=120
@@ -49,7 +49,7 @@ def test_exports_are_numbered_and_say_what_they_are(tmp_path):
     server = Server(planted(), TRAIN)
     (tmp_path / "9").mkdir()
     (tmp_path / "notes").mkdir()
-    folder = export(server, tmp_path, train=TRAIN, scores=pd.Series({"hit@10": 0.25, "rmse": np.nan}))
+    folder = export(server, tmp_path, scores=pd.Series({"hit@10": 0.25, "rmse": np.nan}))
     assert folder == tmp_path / "10"
     assert versions(tmp_path) == [9, 10]
     manifest = json.loads((folder / MANIFEST).read_text())
@@ -75,7 +75,7 @@ def test_the_fingerprint_is_that_of_the_values():
 )
 def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch, fault):
     server = Server(planted(), TRAIN)
-    export(server, tmp_path, train=TRAIN)
+    export(server, tmp_path)
 
     def fail(used, folder, **more):
         with open(f"{folder}/saved_model.pb", "w") as half:
@@ -86,7 +86,7 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch, fault):
     with pytest.raises(
         OSError, match=r"the export to .* failed \(.*No space left on device\): make room there"
     ) as caught:
-        export(server, tmp_path, train=TRAIN)
+        export(server, tmp_path)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
@@ -94,4 +94,4 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch, fault):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"file/models can't be written \(.+\): name a folder that can"):
-        export(Server(planted(), TRAIN), tmp_path / "file" / "models", train=TRAIN)
+        export(Server(planted(), TRAIN), tmp_path / "file" / "models")

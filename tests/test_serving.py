@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_teach import serving
 from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.heads import FactorHead
@@ -78,6 +79,25 @@ def test_stars_may_count_in_the_order():
     assert products[0] == [plain[0][place] for place in np.argsort(-(scores + 100 * stars)[0])]
     assert products[0][0] == "tent"
     np.testing.assert_allclose(reordered[0, 0], 2)  # a score stays what it is
+
+
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_the_answer_does_not_depend_on_who_else_asks(weight, monkeypatch):
+    """bob has bought three products, cid one; with few candidates, bob's must not widen cid's choice."""
+    monkeypatch.setattr(serving, "CANDIDATES", 1)
+    server = Server(planted(), TRAIN, stars_weight=weight)
+    together = ask(server, "bob", "cid", "nobody", k=2)
+    for place, user in enumerate(["bob", "cid", "nobody"]):
+        products, scores, stars = ask(server, user, k=2)
+        assert products[0] == together[0][place]
+        np.testing.assert_array_equal(scores[0], together[1][place])
+        np.testing.assert_array_equal(stars[0], together[2][place])
+
+
+def test_nobody_and_nothing_may_be_asked_for():
+    server = Server(planted(), TRAIN)
+    assert ask(server, "ann", k=0)[0] == [[]]
+    assert server.recommend(user_id=tf.constant([], tf.string), k=tf.constant(2))["stars"].shape == (0, 2)
 
 
 def test_a_new_product_starts_as_the_mean_of_its_category():
