@@ -105,7 +105,8 @@ def train(
 
     Stopped, it goes on after the last epoch that was finished, when it is started again.
     """
-    from recsys_teach.distributed import is_chief, train_prepared
+    from recsys_teach.cluster import is_chief
+    from recsys_teach.distributed import train_prepared
     from recsys_teach.export import export as write
     from recsys_teach.export import workplace
     from recsys_teach.judge import judge
@@ -115,9 +116,7 @@ def train(
     with _one_sentence(RuntimeError):
         if export:
             workplace(export).rmdir()  # better to know now than after the training that it can't be written
-        model, losses = train_prepared(
-            folder, epochs=epochs, batch_size=batch_size, seed=seed, checkpoints=checkpoints
-        )
+        model, losses = train_prepared(folder, epochs=epochs, batch_size=batch_size, seed=seed, checkpoints=checkpoints)
         if not is_chief(model.distribute_strategy):
             return
         board = judge(folder, model)

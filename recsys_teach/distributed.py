@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from recsys_teach.backend import tf
+from recsys_teach.cluster import is_chief, strategy
 from recsys_teach.features import Vocabulary
 from recsys_teach.ladder import Towers, multitask
 from recsys_teach.manifest import lane_parts, parquet_rows, read_manifest
@@ -31,36 +32,6 @@ from recsys_teach.stream import read_vocabulary, stream
 STEPS_AT_ONCE = 16  # before TensorFlow comes back to Python
 EPOCH = "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE"  # where BackupAndRestore keeps the last epoch it saved, from 0
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
-
-
-def strategy() -> tf.distribute.Strategy:
-    """How to train, by TF_CONFIG: `MultiWorkerMirroredStrategy` with its workers; without it, this process alone.
-
-    With workers, call it before TensorFlow makes its first tensor; it waits for all of them to start.
-    """
-    if not os.environ.get("TF_CONFIG"):
-        return tf.distribute.get_strategy()
-    cluster, role, index = task_of_config()
-    if "ps" in cluster:
-        raise ValueError(
-            f"TF_CONFIG of {role} {index} names parameter servers (ps), and here every worker holds all parameters: "
-            "use `servers.train_on_servers` in the chief and `servers.serve` in workers and servers instead."
-        )
-    return tf.distribute.MultiWorkerMirroredStrategy()
-
-
-def task_of_config() -> tuple[dict[str, list[str]], str, int]:
-    """The addresses of the cluster in TF_CONFIG, by type, and the type and the index of this process's task."""
-    config = os.environ.get("TF_CONFIG", "")
-    try:
-        cluster, task = (json.loads(config)[part] for part in ("cluster", "task"))
-        cluster[task["type"]][task["index"]]  # is it one of them?
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(
-            f"TF_CONFIG is {config!r} ({type(error).__name__}: {error}): expected JSON with the addresses of a "
-            '"cluster" and the "type" and "index" of this process\'s "task" in it; unset it to train in one process.'
-        ) from error
-    return cluster, task["type"], task["index"]
 
 
 def train_prepared(
@@ -87,10 +58,8 @@ def train_prepared(
     """
     folder = Path(folder)
     kept = Path(checkpoints) if checkpoints else folder.with_name(folder.name + "-checkpoints")
-    manifest, vocabulary, held_back = read_manifest(folder), read_vocabulary(folder), folder / "validation.parquet"
-    lane_parts(folder)  # a file that is missing is told before this worker waits for the others
-    parquet_rows(held_back, manifest["rows"]["validation"])
-    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": manifest}
+    vocabulary, recipe = opened(folder)
+    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": read_manifest(folder)}
     finished = epochs_finished(kept)
     if finished:
         _check_settings(kept, settings)
@@ -99,8 +68,6 @@ def train_prepared(
         kept.mkdir(parents=True, exist_ok=True)
         (kept / "settings.json").write_text(json.dumps(settings, indent=1))
 
-    known = pd.DataFrame({USER: vocabulary.users})
-    recipe = recipe_for(known, pd.read_parquet(held_back, columns=[USER]))
     flow: dict[str, Any] = {
         "batch_size": batch_size,
         "seed": seed,
@@ -131,6 +98,15 @@ def train_prepared(
     return model, progress.losses(how.num_replicas_in_sync)
 
 
+def opened(folder: Path) -> tuple[Vocabulary, Recipe]:
+    """The vocabulary and the recipe of a prepared folder; a missing file is told before others are waited for."""
+    held_back = folder / "validation.parquet"
+    parquet_rows(held_back, read_manifest(folder)["rows"]["validation"])
+    vocabulary, _ = read_vocabulary(folder), lane_parts(folder)
+    known = pd.DataFrame({USER: vocabulary.users})
+    return vocabulary, recipe_for(known, pd.read_parquet(held_back, columns=[USER]))
+
+
 def ready_model(
     vocabulary: Vocabulary, recipe: Recipe, *, learning_rate: float, seed: int, towers: Towers | None = None
 ) -> MultitaskModel:
@@ -142,11 +118,6 @@ def ready_model(
     model.ranking.head(*model(one), one)
     model.optimizer.build(model.trainable_variables)  # now, or nothing could be restored into it
     return model
-
-
-def is_chief(how: tf.distribute.Strategy) -> bool:
-    """Is this the process that writes the results? Of several workers, one is."""
-    return how.extended.should_checkpoint
 
 
 def epochs_finished(checkpoints: Path) -> int:

@@ -1,5 +1,7 @@
 """Floor 4: what Keras' `fit` tells of a training that takes long: rows a second, the time left, and the losses."""
 
+from typing import Any
+
 import pandas as pd
 from tqdm.auto import tqdm
 
@@ -23,9 +25,8 @@ class Progress(tf.keras.callbacks.Callback):
         self._supports_tf_logs = True  # or else Keras would wait for every batch to look at its losses
         self.rows, self.batches, self.epoch = batch_size, batches, finished
         total, initial = epochs * batches * batch_size, finished * batches * batch_size
-        self.bar = tqdm(
-            total=total, initial=initial, unit=" rows", unit_scale=True, disable=not shown, delay=2, leave=False
-        )
+        hidden: dict[str, Any] = {} if shown else {"disable": True}  # False would overrule TQDM_DISABLE
+        self.bar = tqdm(total=total, initial=initial, unit=" rows", unit_scale=True, delay=2, leave=False, **hidden)
         self._losses: dict[int, dict[str, float]] = {}
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:

@@ -20,14 +20,13 @@ from typing import Any
 import pandas as pd
 
 from recsys_teach.backend import tf
-from recsys_teach.distributed import GONE, ready_model, task_of_config
+from recsys_teach.cluster import task_of_config
+from recsys_teach.distributed import GONE, opened, ready_model
 from recsys_teach.features import Ids
-from recsys_teach.manifest import lane_parts, parquet_rows, read_manifest
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.progress import Progress
-from recsys_teach.recipes import recipe_for
 from recsys_teach.schema import PRODUCT, RATING, USER
-from recsys_teach.stream import read_vocabulary, stream
+from recsys_teach.stream import stream
 from recsys_teach.towers import ProductTower, UserTower
 
 BATCHES_AT_ONCE = 8  # handed to a worker in one call
@@ -68,12 +67,8 @@ def train_on_servers(
         RuntimeError: a parameter server was lost, and its share of the parameters with it.
     """
     cluster, _, _ = _task("chief")
-    folder, manifest, vocabulary = Path(folder), read_manifest(folder), read_vocabulary(folder)
-    held_back = folder / "validation.parquet"
-    parquet_rows(held_back, manifest["rows"]["validation"])
-    recipe = recipe_for(pd.DataFrame({USER: vocabulary.users}), pd.read_parquet(held_back, columns=[USER]))
+    vocabulary, recipe = opened(Path(folder))
     flow: dict[str, Any] = {"seed": seed, "unknown_user_dropout": recipe.unknown_user_dropout}
-    lane_parts(folder)  # a file that is missing is told before anybody is waited for
 
     partitioners = tf.distribute.experimental.partitioners
     how = tf.distribute.ParameterServerStrategy(

@@ -18,7 +18,7 @@ ORDER = (
     "metrics", "baselines", "scoreboard", "leaks", "approximate",
     "factors", "sweep", "plots", "lab", "lab_page", "widget", "lab_view",
     "backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask",
-    "serving", "export", "training", "progress", "stacking", "ladder", "distributed", "servers", "judge",
+    "serving", "export", "training", "cluster", "progress", "stacking", "ladder", "distributed", "servers", "judge",
     "compare", "cli",
 )
 # fmt: on
