@@ -14,8 +14,9 @@ import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids
+from recsys_teach.launch import categories_of, new_names, start_vectors
 from recsys_teach.multitask import MultitaskModel
-from recsys_teach.schema import CATEGORY, PRODUCT, USER
+from recsys_teach.schema import PRODUCT, USER
 
 CANDIDATES = 100  # as many are retrieved for the ranking at least
 
@@ -26,13 +27,12 @@ class Server:
     Args:
         model: trained; the catalogue's vectors are computed here and now, so train it no further.
         train: the reviews table whose purchases aren't recommended again.
-        new_products: products that training never saw, `product_id` and, if `train` has it, `category`; no other column
-            is looked at. A new product
-            starts with the mean vector of its category's products (of all products, if the category is new as well),
-            and with one of the higher product biases there, if the model has a product bias.
+        new_products: products that training never saw, `product_id` and, if `train` has it, `category`; no other
+            column is looked at. A new product starts with the mean vector of its category's products (of all products,
+            if the category is new as well), and, if the model has a product bias, with one of the higher ones there.
         optimism: which one: this quantile of them, from 0 to 1. As popular as the median, it would hardly be shown.
-        stars_weight: what a predicted star is worth beside the score, 0 or more. A score is the logarithm of how likely
-            a purchase is, so at 1 a star more makes up for a factor of e; at 0 the order is the score's.
+        stars_weight: what a predicted star is worth beside the score, 0 or more. A score estimates the logarithm of
+            how likely a purchase is, so at 1 a star more makes up for a factor of e; at 0 the order is the score's.
 
     Raises:
         ValueError: a new product that isn't new or is there twice, or a weight or quantile out of range.
@@ -57,12 +57,12 @@ class Server:
         vectors = tower.embed(self.catalogue)
         biased = model.retrieval.candidates(vectors, self.catalogue)
         names = list(model.products)
-        if new_products is not None:
-            added = _new_names(new_products, names)
-            groups = _categories(train, names), _categories(new_products, added)
+        if new_products is not None and len(new_products):
+            added = new_names(new_products, names)
+            groups = categories_of(train, names), categories_of(new_products, added)
             quantile = optimism if model.retrieval.product_bias else None
-            vectors = tf.concat([vectors, _starts(vectors.numpy(), *groups)], axis=0)
-            biased = tf.concat([biased, _starts(biased.numpy(), *groups, quantile)], axis=0)
+            vectors = tf.concat([vectors, start_vectors(vectors.numpy(), *groups)], axis=0)
+            biased = tf.concat([biased, start_vectors(biased.numpy(), *groups, quantile)], axis=0)
             unknown = {name: tf.zeros_like(ids[:1]) for name, ids in self.catalogue.items()}
             self.catalogue = {
                 name: tf.concat([ids, tf.repeat(unknown[name], len(added), axis=0)], axis=0)
@@ -147,37 +147,3 @@ def _purchases(train: pd.DataFrame, users: list[str], products: list[str]) -> tu
     pairs = pairs[(pairs["user"] > 0) & (pairs["column"] >= 0)].drop_duplicates().sort_values(["user", "column"])
     splits = np.searchsorted(pairs["user"], np.arange(len(users) + 2))
     return splits.astype(np.int64), pairs["column"].to_numpy(np.int32)
-
-
-def _new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
-    names = list(new_products[PRODUCT])
-    twice = pd.Index(known + names).duplicated()
-    if twice.any():
-        raise ValueError(
-            f"new product {(known + names)[twice.argmax()]!r} is in the catalogue already: leave it out of these."
-        )
-    return names
-
-
-def _categories(products: pd.DataFrame, names: list[str]) -> np.ndarray:
-    """The category of each name, "" where there is none."""
-    if CATEGORY not in products:
-        return np.full(len(names), "", dtype=object)
-    by_name = products.drop_duplicates(PRODUCT).set_index(PRODUCT)[CATEGORY]
-    return by_name.reindex(names, fill_value="").to_numpy(dtype=object)
-
-
-def _starts(
-    vectors: np.ndarray, categories: np.ndarray, new_categories: np.ndarray, quantile: float | None = None
-) -> np.ndarray:
-    """For each new category the mean of the vectors of that category, of all where there are none, `[new, dim]`.
-
-    With a `quantile`, the last number, which is the bias, is that quantile of theirs instead.
-    """
-
-    def start(some: np.ndarray) -> np.ndarray:
-        mean = some.mean(axis=0)
-        return mean if quantile is None else np.append(mean[:-1], np.quantile(some[:, -1], quantile)).astype(some.dtype)
-
-    starts = {name: start(vectors[categories == name]) for name in np.unique(categories)}
-    return np.stack([starts[name] if name in starts else start(vectors) for name in new_categories])

@@ -1,0 +1,41 @@
+"""Floor 2: where a product starts that nobody has bought yet: all that is known of it is its category."""
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.schema import CATEGORY, PRODUCT
+
+
+def new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
+    """The ids of new products; a ValueError if one is known already, or is there twice."""
+    names = list(new_products[PRODUCT])
+    twice = pd.Index(known + names).duplicated()
+    if twice.any():
+        raise ValueError(
+            f"new product {(known + names)[twice.argmax()]!r} is in the catalogue already: leave it out of these."
+        )
+    return names
+
+
+def categories_of(products: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """The category of each name, "" where there is none."""
+    if CATEGORY not in products:
+        return np.full(len(names), "", dtype=object)
+    by_name = products.drop_duplicates(PRODUCT).set_index(PRODUCT)[CATEGORY]
+    return by_name.reindex(names, fill_value="").to_numpy(dtype=object)
+
+
+def start_vectors(
+    vectors: np.ndarray, categories: np.ndarray, new_categories: np.ndarray, quantile: float | None = None
+) -> np.ndarray:
+    """For each new category the mean of the vectors of that category, of all where there are none, `[new, dim]`.
+
+    With a `quantile`, the last number, which is the bias, is that quantile of theirs instead.
+    """
+
+    def start(some: np.ndarray) -> np.ndarray:
+        mean = some.mean(axis=0)
+        return mean if quantile is None else np.append(mean[:-1], np.quantile(some[:, -1], quantile)).astype(some.dtype)
+
+    starts = {name: start(vectors[categories == name]) for name in np.unique(categories)}
+    return np.stack([starts[name] if name in starts else start(vectors) for name in new_categories])
