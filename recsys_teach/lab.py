@@ -49,7 +49,7 @@ class LabState:
         if exact.any():
             return int(np.flatnonzero(exact)[-1])
         places = np.array([place(*pair) for pair in weights])
-        return int(np.abs(places - place(self.rating_weight, self.retrieval_weight)).argmin())
+        return int(np.argmin(np.abs(places - place(self.rating_weight, self.retrieval_weight))))
 
     @property
     def is_trained(self) -> bool:
@@ -154,5 +154,6 @@ def _shoppers(sweep: Sweep, count: int = 12) -> list[str]:
     """Users to look at: those with the most held-back purchases among everyone who bought five things or more."""
     size = len(sweep.users) + 1
     before, later = (np.bincount(rows[:, 0], minlength=size)[1:] for rows in (sweep.bought, sweep.bought_later))
-    order = np.argsort(-np.where(before >= min(5, before.max()), later, -1), kind="stable")
+    held_back = np.where(before >= min(5, int(np.max(before))), later, -1)
+    order = pd.Series(held_back).sort_values(ascending=False, kind="stable").index
     return [sweep.users[user] for user in order[:count]]

@@ -12,7 +12,7 @@ def new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
     twice = pd.Index(known + names).duplicated()
     if twice.any():
         raise ValueError(
-            f"new product {(known + names)[twice.argmax()]!r} is in the catalogue already: leave it out of these."
+            f"new product {(known + names)[int(np.argmax(twice))]!r} is in the catalogue already: leave it out of these."
         )
     return names
 
