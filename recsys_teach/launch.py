@@ -11,9 +11,8 @@ def new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
     names = list(new_products[PRODUCT])
     twice = pd.Index(known + names).duplicated()
     if twice.any():
-        raise ValueError(
-            f"new product {(known + names)[int(np.argmax(twice))]!r} is in the catalogue already: leave it out of these."
-        )
+        name = (known + names)[int(np.argmax(twice))]
+        raise ValueError(f"new product {name!r} is in the catalogue already: leave it out of new_products.")
     return names
 
 
