@@ -8,6 +8,7 @@ their greatest.
 import json
 import os
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -92,6 +93,20 @@ def run_process(command: Sequence[str]) -> tuple[float, float]:
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {errors.decode()[-2000:]}")
     return took, peak_megabytes(usage)
+
+
+def start_workers(command: Sequence[str], workers: int) -> list[subprocess.Popen]:
+    """As many processes that run this command; where there are several, TF_CONFIG tells each who they all are."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(workers)]
+    cluster = {"worker": [f"localhost:{one.getsockname()[1]}" for one in sockets]}
+    for one in sockets:
+        one.close()
+    processes = []
+    for index in range(workers):
+        task = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
+        environment = os.environ | {"TQDM_DISABLE": "1"} | (task if workers > 1 else {})
+        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+    return processes
 
 
 def report(script: str, rows: list[Row]) -> None:

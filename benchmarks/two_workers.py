@@ -9,14 +9,13 @@ cores they share, they can't be faster than one process. What the lost workers s
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from side_by_side import Row, report
+from side_by_side import Row, report, start_workers
 
 HERE = Path(__file__).parent
 SEEDS, EPOCHS, BATCH_SIZE = (0, 1, 2), 5, 256
@@ -40,22 +39,9 @@ def work(folder: Path, checkpoints: str) -> None:
         print(json.dumps([board["hit@10"], board["rmse"], took]))
 
 
-def start(folder: Path, checkpoints: Path, variables: dict[str, str]) -> subprocess.Popen:
-    """A process that trains."""
-    command = [sys.executable, __file__, str(folder), str(checkpoints)]
-    return subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.PIPE, text=True)
-
-
-def start_two(folder: Path, checkpoints: Path) -> list[subprocess.Popen]:
-    """Two workers on this machine."""
-    sockets = [socket.socket() for _ in range(2)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    cluster = {"worker": [f"localhost:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
-    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
-    return [start(folder, checkpoints, {"TF_CONFIG": json.dumps(task)}) for task in tasks]
+def start(folder: Path, checkpoints: Path, workers: int) -> list[subprocess.Popen]:
+    """As many processes that train together."""
+    return start_workers([sys.executable, __file__, str(folder), str(checkpoints)], workers)
 
 
 def outcome(processes: list[subprocess.Popen]) -> list[float]:
@@ -95,10 +81,10 @@ def main() -> None:
             parts = write_prepared(folder, generate_shop(seed=seed).reviews, part_rows=1_000)
             for part, rows in zip(("train", "test"), parts):
                 rows.to_parquet(folder.parent / f"{part}.parquet")
-            results["one process"].append(outcome([start(folder, Path(name) / "1", {})]))
-            results["two workers"].append(outcome(start_two(folder, Path(name) / "2")))
-            noticed.append(kill_one(start_two(folder, Path(name) / "3"), Path(name) / "3", seed % 2))
-            results["one killed, both resumed"].append(outcome(start_two(folder, Path(name) / "3")))
+            results["one process"].append(outcome(start(folder, Path(name) / "1", 1)))
+            results["two workers"].append(outcome(start(folder, Path(name) / "2", 2)))
+            noticed.append(kill_one(start(folder, Path(name) / "3", 2), Path(name) / "3", seed % 2))
+            results["one killed, both resumed"].append(outcome(start(folder, Path(name) / "3", 2)))
     rows = []
     for place, (metric, unit) in enumerate((("hit@10", "hit@10"), ("RMSE", "stars"))):
         values = {who: [outcome[place] for outcome in outcomes] for who, outcomes in results.items()}

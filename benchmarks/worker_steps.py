@@ -7,15 +7,12 @@ half of what one process takes, that is, with what they wait.
 
 import itertools
 import json
-import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from side_by_side import Row, ratios, report
+from side_by_side import Row, ratios, report, start_workers
 
 BATCHES, EPOCHS, WORKERS, PATIENCE = (256, 1_024, 4_096), 4, 2, 300
 SHOP = {"users": 5_000, "products": 500}
@@ -41,16 +38,8 @@ def work(folder: Path, batch_size: int, checkpoints: str) -> None:
 
 def milliseconds(folder: Path, batch_size: int, workers: int) -> list[float]:
     """Of a step, in each epoch but the first."""
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(workers)]
-    cluster = {"worker": [f"localhost:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
-    processes = []
-    for index in range(workers):
-        task = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
-        command = [sys.executable, __file__, str(folder), str(batch_size), f"{folder}-{batch_size}-{workers}"]
-        environment = os.environ | {"TQDM_DISABLE": "1"} | (task if workers > 1 else {})
-        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+    command = [sys.executable, __file__, str(folder), str(batch_size), f"{folder}-{batch_size}-{workers}"]
+    processes = start_workers(command, workers)
     printed = [process.communicate(timeout=PATIENCE)[0] for process in processes]
     return json.loads(printed[0].splitlines()[-1])
 

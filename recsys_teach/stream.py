@@ -60,17 +60,15 @@ def read_train(folder: str | os.PathLike, users: Iterable[str] | None = None) ->
 
     The rows' order is not that of the reviews.
     """
-    names = {
-        column: np.array(["", *pq.read_table(Path(folder) / f"{column}s.parquet")[0].to_pylist()], object)
-        for column in ("user", "product")
-    }
-    wanted = None if users is None else np.isin(names["user"], list(users))
+    known = read_vocabulary(folder)
+    names = {USER: np.array(["", *known.users], object), PRODUCT: np.array(["", *known.products], object)}
+    wanted = None if users is None else np.isin(names[USER], list(users))
     parts = []
     for part in itertools.chain(*lane_parts(folder)[0]):
         rows = pq.read_table(part).to_pandas()
         parts.append(rows if wanted is None else rows[wanted[rows[USER]]])
     rows = pd.concat(parts, ignore_index=True)
-    ids = {USER: names["user"][rows[USER]], PRODUCT: names["product"][rows[PRODUCT]]}
+    ids = {column: strings[rows[column]] for column, strings in names.items()}
     return pd.DataFrame(ids | {RATING: rows[RATING].astype(float)})
 
 
