@@ -17,6 +17,8 @@ ORDER = (
     "manifest", "sources", "stages", "resume", "prepare",
     "metrics", "baselines", "scoreboard", "leaks", "approximate", "launch",
     "factors", "sweep", "plots", "lab", "lab_page", "widget", "lab_view",
+    "exercise", "exercises_data", "exercises_towers", "exercises_retrieval", "exercises_ranking",
+    "exercises_multitask", "exercises_amazon", "exercises_serving", "exercises_scale", "challenge", "exercises",
     "backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask",
     "serving", "export", "training", "cluster", "progress", "stacking", "ladder", "distributed", "servers", "judge",
     "compare", "cli",

@@ -25,33 +25,63 @@ def test_notebook_is_fit_to_be_committed(path):
     assert tool.clean(read(path)) == read(path), "run `make clean-notebooks`"
 
 
+def neighbours(path):
+    """The links to the notebooks before and after this one, and to the glossary, as a notebook has them at its top."""
+    place = PATHS.index(path)
+    names = [(PATHS[other].name, title_of(PATHS[other])) for other in (place - 1, place + 1) if 0 <= other < len(PATHS)]
+    links = [f"[{title}]({name})" for name, title in names]
+    if place > 0:
+        links[0] = "← " + links[0]
+    if place < len(PATHS) - 1:
+        links[-1] += " →"
+    return " · ".join([*links, "[Glossary](glossary.md)"])
+
+
+def title_of(path):
+    """Such as `01 · Data`."""
+    return read(path).cells[0].source.splitlines()[0].removeprefix("# ").split(":")[0]
+
+
 @COURSE
-def test_notebook_opens_with_its_purpose_and_its_set_up(path):
+def test_notebook_opens_with_its_purpose_its_links_and_its_set_up(path):
     first, second, *_ = read(path).cells
-    assert first.source.startswith(f"# {path.stem[:2]} · ")
+    title, _, links, *_ = first.source.splitlines()
+    assert title.startswith(f"# {path.stem[:2]} · ")
+    assert links == neighbours(path)
     for part in ("**You will be able to**", "**You need**", "**Time**"):
         assert part in first.source
     assert second.source == read(PATHS[0]).cells[1].source, "the set-up cell is the same everywhere"
 
 
+SECTIONS = ("## The scoreboard", "## What was simplified", "## Exercises")
+
+
 @COURSE
 def test_notebook_ends_on_the_scoreboard_exercises_and_what_comes_next(path):
     cells = read(path).cells
+    headings = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    places = [headings.index(section) for section in SECTIONS]
+    assert places == sorted(places)
     boards = [number for number, cell in enumerate(cells) if "scoreboard" in cell.metadata.get("tags", [])]
-    assert boards
+    exercises = next(number for number, cell in enumerate(cells) if cell.source.startswith("## Exercises"))
+    assert boards[-1] < exercises
     assert any("text/html" in output.get("data", {}) for output in cells[boards[-1]].outputs)
+    assert cells[exercises].source == read(PATHS[0]).cells[-exercises_from_the_end(PATHS[0])].source
     last = cells[-1].source
-    assert "## Exercises" in last
     assert "**You can now**" in last
     assert "**Next:**" in last or path == PATHS[-1]
 
 
+def exercises_from_the_end(path):
+    cells = read(path).cells
+    return len(cells) - next(number for number, cell in enumerate(cells) if cell.source.startswith("## Exercises"))
+
+
 @COURSE
-def test_links_to_other_notebooks_lead_somewhere(path):
-    for cell in read(path).cells:
-        if cell.cell_type == "markdown":
-            for target in tool.re.findall(r"\]\(([^)#:]+\.ipynb)\)", cell.source):
-                assert (path.parent / target).exists(), target
+def test_notebook_asks_before_it_tells(path):
+    prose = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+    sections = sum(text.startswith("## ") or "\n## " in text for text in prose)
+    assert sum("**Guess first:**" in text for text in prose) >= min(4, sections - len(SECTIONS))
 
 
 @COURSE
@@ -77,12 +107,12 @@ def test_every_number_in_the_prose_stands_in_code_or_in_a_checked_output(path):
     cells = read(path).cells
     proof, prose = "", ""
     for cell in cells[1:]:
+        if cell.source.startswith("## Exercises"):
+            break
         if cell.cell_type == "code":
             proof += cell.source + "\n"
             if "nbval-check-output" in cell.metadata.get("tags", []):
                 proof += "\n".join(str(o.get("text") or o["data"]["text/plain"]) for o in cell.outputs)
-        elif "## Exercises" in cell.source:
-            prose += cell.source.split("## Exercises")[0]
         else:
             prose += cell.source + "\n"
     claimed = numbers(tool.re.sub(NO_CLAIM, " ", prose, flags=tool.re.DOTALL))

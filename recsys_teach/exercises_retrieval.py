@@ -1,0 +1,5 @@
+"""Floor 3: the exercises of notebook 03."""
+
+from recsys_teach.exercise import Exercise
+
+EXERCISES: tuple[Exercise, ...] = ()

@@ -1,0 +1,55 @@
+"""Links inside the project lead somewhere: files, and headings in them."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "notebooks/*.md", "notebooks/*.ipynb", "docs/*.md", "benchmarks/*.md")
+    for path in ROOT.glob(pattern)
+)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+GLOSSARY = ROOT / "notebooks" / "glossary.md"
+
+
+def prose(path):
+    """A page's Markdown, without its code."""
+    if path.suffix == ".ipynb":
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    else:
+        text = path.read_text(encoding="utf-8")
+    return re.sub(r"```.*?```|`[^`\n]*`", "`code`", text, flags=re.DOTALL)
+
+
+def anchors(path):
+    """What a page's headings are called in links, as GitHub makes it of them."""
+    headings = re.findall(r"^#+ (.+)$", prose(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings_that_are_there(path):
+    for link in LINK.findall(prose(path)):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_glossary_is_linked_to_and_in_order():
+    linked = {
+        link.partition("#")[2]
+        for path in PAGES
+        for link in LINK.findall(prose(path))
+        if link.startswith("glossary.md#") and path.suffix == ".ipynb"
+    }
+    terms = re.findall(r"^## (.+)$", prose(GLOSSARY), flags=re.MULTILINE)
+    assert terms == sorted(terms, key=str.lower)
+    assert anchors(GLOSSARY) - {"glossary"} <= linked, "a term that no notebook explains"
