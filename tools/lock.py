@@ -3,9 +3,11 @@
 One lock for each platform and Python line, since they resolve differently: on macOS, TFRS asks for
 `tensorflow-macos`, whose last release is of TensorFlow 2.16 and for Python 3.12 at most. The classic notebook, which
 the tests open beside JupyterLab, needs no TensorFlow of its own: one lock of it serves everywhere. The libraries that
-benchmarks compare with are installed beside a lock's packages, so theirs keep to its versions.
+benchmarks compare with are installed beside a lock's packages, so theirs keep to its versions. What builds the site is
+installed beside them, too, and uses those that are there: its lock leaves them out.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,16 +20,21 @@ UV_PLATFORMS = {"linux": "linux", "darwin": "macos"}
 
 
 def main() -> None:
-    """Resolve pyproject.toml, its extras and the benchmarks' group, for each platform; then the classic notebook."""
+    """Resolve pyproject.toml, its extras and the benchmarks' group, for each platform; then the classic notebook and the site."""
+    locks = []
     for platform, pythons in PYTHONS.items():
         for python in pythons:
             tag = f"{platform}-py{python.replace('.', '')}"
             lock, target = f"requirements/{tag}.txt", ("--python-platform", UV_PLATFORMS[platform])
             renew(lock, "pyproject.toml", *EXTRAS, *target, python=python)
+            locks.append(lock)
             if platform == BENCHMARKED:
                 peers = "--group", "bench", "--constraint", lock
                 renew(f"requirements/bench-{tag}.txt", *peers, *target, python=python)
-    renew("requirements/classic.txt", "requirements/classic.in", "--universal", python=PYTHONS["linux"][0])
+    oldest, locked = PYTHONS["linux"][0], sorted(set().union(*map(packages, locks)))
+    renew("requirements/classic.txt", "requirements/classic.in", "--universal", python=oldest)
+    there = [option for package in locked for option in ("--no-emit-package", package)]
+    renew("requirements/site.txt", "requirements/site.in", "--universal", *there, python=oldest)
 
 
 def renew(lock: str, *source: str, python: str) -> None:
@@ -36,6 +43,11 @@ def renew(lock: str, *source: str, python: str) -> None:
     command += ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header", "-o", lock]
     print(lock, flush=True)
     subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True)
+
+
+def packages(lock: str) -> set[str]:
+    """The names of the packages in this lock."""
+    return set(re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,-]+\])?==", (ROOT / lock).read_text(), flags=re.MULTILINE))
 
 
 if __name__ == "__main__":
