@@ -10,6 +10,8 @@ CREATED := $(VENV)/created-$(TAG)
 READY := $(VENV)/ready-$(TAG)
 CLASSIC := $(VENV)/classic
 CLASSIC_READY := $(CLASSIC)/ready-$(TAG)
+SITE := $(VENV)/site
+SITE_READY := $(SITE)/ready-$(TAG)
 BENCH := $(VENV)/bench
 BENCH_LOCK := requirements/bench-$(TAG).txt
 BENCH_READY := $(BENCH)/ready-$(TAG)
@@ -22,7 +24,7 @@ export RECSYS_TEACH_DATA := $(shell $(PYTHON) -c 'import os; print(os.path.abspa
 endif
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help setup classic bench run test lint lab app lock notebooks clean-notebooks clean
+.PHONY: help setup classic bench run site site-env test lint lab app lock notebooks clean-notebooks clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +39,12 @@ bench: $(BENCH_READY) ## Run the benchmarks, write benchmarks/results.md
 run: $(READY) ## Execute the notebooks, print the final scoreboard, write build/*.html
 	$(BIN)/python tools/notebook_tool.py run
 
-test: lint classic ## Check everything: style, types, unit tests, notebooks
+site: site-env ## Build the course as a static site: build/site/html/index.html
+	$(SITE)/bin/python tools/site_tool.py
+
+site-env: $(SITE_READY) ## Create .venv/site: Sphinx and its theme, for the site
+
+test: lint classic site-env ## Check everything: style, types, unit tests, notebooks
 	TQDM_DISABLE=1 $(BIN)/python -m pytest
 
 lint: $(READY)
@@ -92,6 +99,9 @@ endef
 
 $(CLASSIC_READY): $(READY) requirements/classic.txt
 	$(call beside,$(CLASSIC),requirements/classic.txt)
+
+$(SITE_READY): $(READY) requirements/site.txt
+	$(call beside,$(SITE),requirements/site.txt)
 
 $(BENCH_READY): $(READY) $(BENCH_LOCK)
 	$(call beside,$(BENCH),$(BENCH_LOCK))

@@ -20,7 +20,7 @@ UV_PLATFORMS = {"linux": "linux", "darwin": "macos"}
 
 
 def main() -> None:
-    """Resolve pyproject.toml, its extras and the benchmarks' group, for each platform; then the classic notebook and the site."""
+    """Resolve pyproject.toml, its extras and the benchmarks' group, for each platform; then what serves all."""
     locks = []
     for platform, pythons in PYTHONS.items():
         for python in pythons:

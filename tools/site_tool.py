@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -47,7 +48,7 @@ def describe_images(notebook: NotebookNode) -> None:
     """Give each picture the words that are printed under it as its description, for those who can't see it."""
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
-        for picture, words in zip(outputs, outputs[1:], strict=False):
+        for picture, words in pairwise(outputs):
             if "image/png" in picture.get("data", {}) and words.output_type == "stream":
                 cell.metadata["mystnb"] = {"image": {"alt": " ".join(words.text.split())}}
 
