@@ -22,6 +22,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 ifdef RECSYS_TEACH_DATA
 export RECSYS_TEACH_DATA := $(shell $(PYTHON) -c 'import os; print(os.path.abspath(os.environ["RECSYS_TEACH_DATA"]))')
 endif
+export RECSYS_TEACH_SITE := $(abspath $(SITE))
 unexport VIRTUAL_ENV CONDA_PREFIX
 
 .PHONY: help setup classic bench run site site-env test lint lab app lock notebooks clean-notebooks clean

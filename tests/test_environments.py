@@ -27,6 +27,7 @@ EXTRAS = [
 BENCH_LOCKS = sorted((ROOT / "requirements").glob("bench-*.txt"))
 LOCKS = sorted(set((ROOT / "requirements").glob("*-py3*.txt")) - set(BENCH_LOCKS))
 CLASSIC = ROOT / "requirements" / "classic.txt"
+SITE = ROOT / "requirements" / "site.txt"
 
 
 def versions(lock: Path) -> dict[str, str]:
@@ -58,6 +59,12 @@ def test_the_classic_lock_has_what_colab_has():
     assert wanted.items() <= versions(CLASSIC).items()
 
 
+def test_the_sites_lock_has_what_the_other_locks_have_not():
+    wanted = {line for line in SITE.with_suffix(".in").read_text().splitlines() if not line.startswith("#")}
+    assert wanted <= versions(SITE).keys()
+    assert [lock.name for lock in LOCKS if versions(lock).keys() & versions(SITE).keys()] == []
+
+
 @pytest.mark.parametrize("lock", [lock for lock in LOCKS if "linux" in lock.name], ids=lambda lock: lock.stem)
 def test_the_benchmarks_lock_keeps_to_the_versions_beside_it(lock):
     ours, theirs = versions(lock), versions(lock.with_name(f"bench-{lock.name}"))
@@ -66,7 +73,7 @@ def test_the_benchmarks_lock_keeps_to_the_versions_beside_it(lock):
     assert {name: ours[name] for name in ours.keys() & theirs.keys()}.items() <= theirs.items()
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, *BENCH_LOCKS, CLASSIC], ids=lambda lock: lock.stem)
+@pytest.mark.parametrize("lock", [*LOCKS, *BENCH_LOCKS, CLASSIC, SITE], ids=lambda lock: lock.stem)
 def test_lock_has_hashes_and_no_address(lock):
     text = lock.read_text()
     assert "://" not in text

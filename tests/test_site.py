@@ -1,0 +1,176 @@
+"""The course as a static site: every page is there, says what is stored, and needs no network."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+import site_tool
+from browser import FLAGS, LOCAL, SCREENSHOTS, find_chromium, need
+from playwright.sync_api import expect, sync_playwright
+from site_pages import Page, sphinx_python
+from test_links import GLOSSARY, anchors
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+COURSE = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+UNMET = """
+from importlib.metadata import distributions, version
+from packaging.requirements import Requirement
+import site
+for one in distributions(path=site.getsitepackages()[:1]):
+    for line in one.requires or []:
+        wanted = Requirement(line)
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+            if not wanted.specifier.contains(version(wanted.name), prereleases=True):
+                print(one.name, "wants", wanted, "and finds", version(wanted.name))
+"""
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """The folder of the built site."""
+    folder = tmp_path_factory.mktemp("site")
+    site_tool.build(folder, sphinx_python())
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def pages(html):
+    """All pages of the site by their place in it."""
+    return {
+        path.relative_to(html).as_posix(): Page(path) for path in html.rglob("*.html") if "_static" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser that reaches no network."""
+    need("page")
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, LOCAL])
+        yield started
+        started.close()
+
+
+@COURSE
+def test_a_notebooks_page_has_its_stored_scoreboard(pages, path):
+    cells = nbformat.read(path, as_version=4).cells
+    board = [cell for cell in cells if "scoreboard" in cell.metadata.get("tags", [])][-1]
+    table = next(output.data["text/html"] for output in board.outputs if "text/html" in output.get("data", {}))
+    stored = re.findall(r"<td>(.*?)</td>", table)
+    shown = pages[f"notebooks/{path.stem}.html"].cells
+    assert len(stored) > 5
+    assert any(shown[start : start + len(stored)] == stored for start in range(len(shown)))
+
+
+def test_the_first_page_leads_everywhere(pages):
+    links = set(pages["index.html"].links)
+    assert {f"notebooks/{path.stem}.html" for path in NOTEBOOKS} <= links
+    assert {"notebooks/glossary.html", "docs/teaching.html", "api/index.html", "README.html"} <= links
+
+
+def test_links_of_all_pages_lead_to_files_and_anchors_that_are_there(pages, html):
+    checked = 0
+    for name, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or link == "#":
+                continue
+            target = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path
+            assert target.is_file(), f"{name}: {link}"
+            if parts.fragment and target.suffix == ".html":
+                there = pages[target.relative_to(html).as_posix()].ids
+                assert unquote(parts.fragment) in there, f"{name}: {link}"
+            checked += 1
+    assert checked > 1000
+
+
+def test_the_glossarys_anchors_are_those_of_github(pages):
+    assert anchors(GLOSSARY) <= pages["notebooks/glossary.html"].ids
+
+
+def test_no_page_loads_anything_from_elsewhere(pages, html):
+    loaded = {address for page in pages.values() for address in page.loaded}
+    assert any(address.endswith(".css") or ".css?" in address for address in loaded)
+    assert [address for address in loaded if urlsplit(address).netloc] == []
+    styles = "".join(path.read_text(encoding="utf-8") for path in html.rglob("*.css"))
+    assert re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", styles) == []
+
+
+def test_pictures_have_words(pages):
+    for name, page in pages.items():
+        assert all(page.pictures), name
+    pictures = pages["notebooks/01_data.html"].pictures
+    assert any("half of the 30,005 reviews" in words for words in pictures)
+
+
+def test_formulas_are_mathml(pages):
+    for path in NOTEBOOKS:
+        source = "\n\n".join(
+            cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"
+        )
+        page = pages[f"notebooks/{path.stem}.html"]
+        assert page.tags.count("math") >= source.count("$$") / 2
+        assert "$$" not in page.text
+
+
+def test_the_reference_has_a_page_for_every_module_and_only_what_is_ours(pages):
+    modules = {path.stem for path in (ROOT / "recsys_teach").glob("*.py")} - {"__init__"}
+    assert modules <= {Path(name).stem for name in pages if name.startswith("api/")}
+    for module in modules:
+        page = pages[f"api/{module}.html"]
+        named = {anchor for anchor in page.ids if "." in anchor and not anchor.startswith("module-")}
+        assert all(anchor.startswith(f"recsys_teach.{module}.") for anchor in named), named
+        assert "*args, **kwargs" not in page.text
+        assert " at 0x" not in page.text
+    metrics, multitask = pages["api/metrics.html"], pages["api/multitask.html"]
+    assert "Normalised discounted cumulative gain at k, [rows]." in metrics.text
+    assert "\nMRR     1 / rank                            (Voorhees 1999)\n" in metrics.text
+    assert "recsys_teach.multitask.MultitaskModel.scores" in multitask.ids
+    assert "recsys_teach.multitask.MultitaskModel.fit" not in multitask.ids
+    assert "unknown_user_dropout: float = 0.0" in multitask.text
+
+
+def test_the_search_knows_the_words_of_the_notebooks(html):
+    script = (html / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(script.removeprefix("Search.setIndex(").removesuffix(")"))
+    found = {index["docnames"][number] for number in index["terms"]["softmax"]}
+    assert {"notebooks/03_retrieval", "api/retrieval"} <= found
+
+
+def test_sphinx_gets_along_with_the_packages_of_the_course():
+    run = subprocess.run([sphinx_python(), "-c", UNMET], capture_output=True, text=True, check=True)
+    assert run.stdout == ""
+
+
+def test_on_a_phone_pages_fit_have_one_title_and_ask_no_network(pages, browser):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    sources = [name for name in pages if name.startswith("_modules/")]
+    titles = "[...document.querySelectorAll('h1')].filter(one => one.checkVisibility()).length"
+    for name in pages.keys() - set(sources) | {max(sources, key=len)}:  # those of the sources differ in nothing else
+        page.goto(pages[name].path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+        assert page.evaluate(titles) == 1, name
+    assert {urlsplit(address).scheme for address in asked} <= {"file", "data"}
+
+
+@pytest.mark.parametrize("tone", ["light", "dark"])
+def test_the_labs_picture_has_its_words(pages, browser, tone):
+    page = browser.new_page(viewport={"width": 1000, "height": 800}, color_scheme=tone)
+    page.goto(pages["notebooks/05_multitask.html"].path.as_uri())
+    picture = page.get_by_role("img", name="Above, a picture; below, a table: what the lab shows.")
+    picture.scroll_into_view_if_needed()
+    assert page.evaluate("document.documentElement.dataset.theme") == tone
+    page.screenshot(path=SCREENSHOTS / f"site-05-{tone}.png")
+
+
+def test_the_search_finds_a_notebook(pages, browser):
+    page = browser.new_page()
+    page.goto(pages["search.html"].path.as_uri() + "?q=softmax")
+    expect(page.locator("#search-results a", has_text="03 · Retrieval").first).to_be_visible()
