@@ -21,7 +21,7 @@ README = """# Planted
 
 ## More
 
-[the notebook](notebooks/01_first.ipynb)
+[the notebook](notebooks/01_first.ipynb), [a file](recsys_teach/one.py)
 """
 INDEX = """# First page
 
@@ -96,7 +96,9 @@ def test_a_planted_project_becomes_a_site(project, tmp_path):
     html = tmp_path / "site" / "html"
     notebook, module = Page(html / "notebooks" / "01_first.html"), Page(html / "api" / "one.html")
     assert "../README.html#more" in notebook.links
-    assert "notebooks/01_first.html" in Page(html / "README.html").links
+    links = Page(html / "README.html").links
+    assert "notebooks/01_first.html" in links
+    assert [(html / link).is_file() for link in links if link.endswith("one.py")] == [True]
     assert "README.html" in Page(html / "index.html").links
     assert notebook.pictures == ["One pixel, and nothing else."]
     assert FEEDBACK in notebook.path.read_text()

@@ -4,7 +4,7 @@ One lock for each platform and Python line, since they resolve differently: on m
 `tensorflow-macos`, whose last release is of TensorFlow 2.16 and for Python 3.12 at most. The classic notebook, which
 the tests open beside JupyterLab, needs no TensorFlow of its own: one lock of it serves everywhere. The libraries that
 benchmarks compare with are installed beside a lock's packages, so theirs keep to its versions. What builds the site is
-installed beside them, too, and uses those that are there: its lock leaves them out.
+installed beside them, too, and uses those that are there: its lock leaves them out, but for other versions of them.
 """
 
 import re
@@ -31,10 +31,14 @@ def main() -> None:
             if platform == BENCHMARKED:
                 peers = "--group", "bench", "--constraint", lock
                 renew(f"requirements/bench-{tag}.txt", *peers, *target, python=python)
-    oldest, locked = PYTHONS["linux"][0], sorted(set().union(*map(packages, locks)))
+    oldest = PYTHONS["linux"][0]
     renew("requirements/classic.txt", "requirements/classic.in", "--universal", python=oldest)
-    there = [option for package in locked for option in ("--no-emit-package", package)]
-    renew("requirements/site.txt", "requirements/site.in", "--universal", *there, python=oldest)
+    site = "requirements/site.txt", "requirements/site.in", "--universal"
+    renew(*site, python=oldest)
+    there = set().union(*map(pins, locks))
+    needed = {name for name, _ in pins(site[0]) - there}
+    shared = sorted({name for name, _ in pins(site[0])} - needed)
+    renew(*site, *(option for name in shared for option in ("--no-emit-package", name)), python=oldest)
 
 
 def renew(lock: str, *source: str, python: str) -> None:
@@ -45,9 +49,10 @@ def renew(lock: str, *source: str, python: str) -> None:
     subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True)
 
 
-def packages(lock: str) -> set[str]:
-    """The names of the packages in this lock."""
-    return set(re.findall(r"^([a-z0-9._-]+)(?:\[[a-z,-]+\])?==", (ROOT / lock).read_text(), flags=re.MULTILINE))
+def pins(lock: str) -> set[tuple[str, str]]:
+    """The packages in this lock with their versions."""
+    pattern = r"^([a-z0-9._-]+)(?:\[[a-z,-]+\])?==([^\s;]+)"
+    return set(re.findall(pattern, (ROOT / lock).read_text(), flags=re.MULTILINE))
 
 
 if __name__ == "__main__":

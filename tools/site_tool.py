@@ -17,26 +17,31 @@ import nbformat
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("*.md", "LICENSE", "notebooks/*.md", "benchmarks/*.md", "benchmarks/*.p[yn]*", "recsys_teach/*.py")
+PAGES = ["*.md", "notebooks/*.md", "benchmarks/*"]
+LINKED = ["*.yml", "LICENSE", "Makefile", "recsys_teach/*.py", "requirements/*", "t*s/*.py"]
 GROUP = re.compile(r"^\| ((?:`\w+` ?)+)\| (.+?) \|$", flags=re.MULTILINE)  # a row of the README's table of modules
 
 
 def lay_out(source: Path) -> None:
     """Copy what the site is made of into an empty folder, and write the pages of the package."""
     shutil.rmtree(source, ignore_errors=True)
-    for path in (path for pattern in COPIED for path in ROOT.glob(pattern)):
+    for path in _files(*PAGES, *LINKED):
         _copy(path, source / path.relative_to(ROOT))
-    for path in (ROOT / "docs").iterdir():
+    for path in _files("docs/*"):
         top = path.name == "index.md" or path.suffix in {".py", ".css"}  # where Sphinx looks for them
         _copy(path, source / path.name if top else source / "docs" / path.name)
     index = source / "index.md"
     index.write_text(index.read_text(encoding="utf-8").replace("../", ""), encoding="utf-8")
     (source / "notebooks").mkdir(exist_ok=True)
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for path in _files("notebooks/*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         describe_images(notebook)
         nbformat.write(notebook, source / "notebooks" / path.name)
     write_reference(source / "api")
+
+
+def _files(*patterns: str) -> list[Path]:
+    return [path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()]
 
 
 def _copy(path: Path, target: Path) -> None:
@@ -45,7 +50,7 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def describe_images(notebook: NotebookNode) -> None:
-    """Give each picture the words that are printed under it as its description, for those who can't see it."""
+    """Give the picture of a cell the words printed under it as its description, for those who can't see it."""
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
         for picture, words in pairwise(outputs):
@@ -87,6 +92,7 @@ def build(folder: Path, python: str = sys.executable) -> None:
     """Lay out and build the site with the Sphinx of this Python; a warning is an error.
 
     Raises:
+        ValueError: if the README names a module that isn't there.
         subprocess.CalledProcessError: if Sphinx warns of something; it has said of what.
     """
     lay_out(folder / "source")
@@ -103,6 +109,8 @@ def main() -> None:
     folder = parser.parse_args().folder.absolute()
     try:
         build(folder)
+    except ValueError as error:
+        sys.exit(str(error))
     except subprocess.CalledProcessError:
         sys.exit("the site has faults: see above")
     print(f"The site: {folder / 'html' / 'index.html'}")
