@@ -113,7 +113,8 @@ class Folded:
 def folded(title: str, text: str, *, code: bool = False) -> str:
     """Text, or code, under a title that unfolds it, as HTML."""
     tag = "pre" if code else "p"
-    return f"<details><summary>{escape(title)}</summary><{tag}>{escape(text)}</{tag}></details>"
+    summary = f'<summary style="cursor: pointer; display: list-item">{escape(title)}</summary>'  # with its triangle
+    return f"<details>{summary}<{tag}>{escape(text)}</{tag}></details>"
 
 
 def empty(answer: Any) -> bool:
