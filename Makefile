@@ -54,8 +54,8 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/codespell
 
-lab: $(READY) ## Open JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks/05_multitask.ipynb --notebook-dir=notebooks
+lab: $(READY) ## Open JupyterLab on the first notebook
+	$(BIN)/jupyter lab notebooks/01_data.ipynb --notebook-dir=notebooks
 
 app: $(READY) ## Open the weight lab as a page without code
 	$(BIN)/voila notebooks/app/weight_lab.ipynb --theme=light

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 NOT_ATTEMPTED, NOT_YET, RIGHT = "not attempted", "not yet", "right"
+DOTS = "put your answer in the place of the three dots."
 COLOURS = {NOT_ATTEMPTED: "#7F7F7F", NOT_YET: "#E69F00", RIGHT: "#009E73"}
 
 
@@ -60,13 +61,15 @@ class Exercise:
     def check(self, answer: Any) -> "Feedback":
         """What there is to say about this answer."""
         if empty(answer):
-            return Feedback(self, NOT_ATTEMPTED, "put your answer in the place of the three dots.")
+            return Feedback(self, NOT_ATTEMPTED, DOTS)
         try:
             result = self.probe(answer)
         except Exception as error:  # whatever a learner's code may raise
             return Feedback(self, NOT_YET, f"Your answer stopped with {type(error).__name__}: {error}")
         if empty(result):
-            return Feedback(self, NOT_ATTEMPTED, "so far it returns nothing; a function needs a return.")
+            return Feedback(
+                self, NOT_ATTEMPTED, DOTS if result is ... else "it returns nothing: a function needs return."
+            )
         words = self.complaint(result)
         return Feedback(self, RIGHT, self.right) if words is None else Feedback(self, NOT_YET, words)
 
@@ -110,7 +113,8 @@ class Folded:
 def folded(title: str, text: str, *, code: bool = False) -> str:
     """Text, or code, under a title that unfolds it, as HTML."""
     tag = "pre" if code else "p"
-    return f"<details><summary>{escape(title)}</summary><{tag}>{escape(text)}</{tag}></details>"
+    summary = f'<summary style="cursor: pointer; display: list-item">{escape(title)}</summary>'  # with its triangle
+    return f"<details>{summary}<{tag}>{escape(text)}</{tag}></details>"
 
 
 def empty(answer: Any) -> bool:

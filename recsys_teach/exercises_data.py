@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from recsys_teach.exercise import Exercise
+from recsys_teach.exercise import Exercise, empty
 
 PLACES = np.array([1.0, 2.0, 10.0, 11.0, np.inf])  # two clear hits, one at the edge, one beyond it, a new product
 RATINGS = np.array([5.0, 5.0, 4.0])
@@ -41,7 +41,7 @@ def _diary():
 def _parts(split):
     """Which products an answer puts into which part."""
     parts = split(_diary())
-    return None if parts is None or parts is ... else [sorted(part["product_id"]) for part in parts]
+    return parts if empty(parts) else [sorted(part["product_id"]) for part in parts]
 
 
 def _in_file_order(reviews):

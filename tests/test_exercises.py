@@ -99,16 +99,19 @@ PLUS = Exercise(
 def test_what_a_cell_shows_of_an_answer():
     assert repr(PLUS.check(lambda a, b: 5.0)) == "00.1 right: five"
     assert "you multiplied &lt;b&gt;" in PLUS.check(lambda a, b: 6)._repr_html_()
-    assert "<summary>A hint</summary><p>add &amp; see</p>" in PLUS.check(lambda a, b: 6)._repr_html_()
+    assert ">A hint</summary><p>add &amp; see</p>" in PLUS.check(lambda a, b: 6)._repr_html_()
     assert "summary" not in PLUS.check(lambda a, b: 5)._repr_html_()
     assert PLUS.check(lambda a, b: 7).words == "That isn't right, nor is it one of the usual mistakes. Got 7."
+    assert repr(PLUS.check(lambda a, b: ...)) == repr(PLUS.check(...))
+    assert repr(PLUS.check(lambda a, b: ...)) == "00.1 not attempted: put your answer in the place of the three dots."
+    assert repr(PLUS.check(lambda a, b: None)) == "00.1 not attempted: it returns nothing: a function needs return."
     assert PLUS.check(lambda a: a).words.startswith("Your answer stopped with TypeError: ")
 
 
 def test_hint_and_solution_unfold():
-    assert "<summary>A hint for 01.1</summary><p>" in exercises.hint("01.1")._repr_html_()
+    assert ">A hint for 01.1</summary><p>" in exercises.hint("01.1")._repr_html_()
     shown = exercises.solution("01.1")._repr_html_()
-    assert "<summary>The solution of 01.1</summary><pre>def hit_rate(places, k):" in shown
+    assert ">The solution of 01.1</summary><pre>def hit_rate(places, k):" in shown
     assert "places &lt;= k" in shown
 
 
