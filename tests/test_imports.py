@@ -16,7 +16,7 @@ ORDER = (
     "schema", "wording", "shop", "data", "amazon", "splits", "texts", "recipes",
     "manifest", "sources", "stages", "resume", "prepare",
     "metrics", "baselines", "scoreboard", "leaks", "approximate", "launch",
-    "factors", "sweep", "plots", "lab", "lab_page", "widget", "lab_view",
+    "factors", "sweep", "drawing", "plots", "diagrams", "lab", "lab_page", "widget", "lab_view",
     "backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask",
     "serving", "export", "training", "cluster", "progress", "stacking", "ladder", "distributed", "servers", "judge",
     "compare", "cli",
