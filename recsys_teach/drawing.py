@@ -5,7 +5,7 @@ pictures is drawn and changes nothing for yours. The colours are Okabe & Ito's (
 which colour-blind readers can tell apart; even so, a hatch, a marker or a dash always says the same as the colour.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -74,25 +74,34 @@ def arrow(ax: Axes, start: Text, end: Text) -> None:
     ax.annotate("", end.get_position(), start.get_position(), arrowprops=look)
 
 
-def name_points(ax: Axes, points: Iterable[tuple[str, float, float]]) -> None:
+def name_points(ax: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     """Write each name beside its point (name, x, y), where it touches no line, no marker and no other name.
 
-    A name that finds no such place inside the axes is left out. Draw everything else first.
+    A name that finds no such place inside the axes, or none where it is clear whose name it is, is left out. Draw
+    everything else first.
     """
     ax.figure.canvas.figure.draw_without_rendering()  # from here on, places in pixels are final
-    pixel = ax.figure.dpi / 72
     taken, named = _pixels_of_lines(ax), list[Bbox]()
-    for name, x, y in points:
+    spots = ax.transData.transform([point[1:] for point in points])
+    for number, (name, x, y) in enumerate(points):
         for right, up in ASIDE:
             text = ax.annotate(name, (x, y), (right, up), textcoords="offset points")
             text.set_horizontalalignment(("right", "center", "left")[np.sign(right) + 1])
             text.set_verticalalignment(("top", "center", "bottom")[np.sign(up) + 1])
             place = text.get_window_extent()
-            free = not place.padded(5 * pixel).count_contains(taken)
-            if free and ax.bbox.count_contains(place.corners()) == 4 and not place.count_overlaps(named):
+            free = (_distances(place, taken) > 5 * ax.figure.dpi / 72).all() and not place.count_overlaps(named)
+            away = _distances(place, spots)
+            clear = 1.5 * away[number] <= np.delete(away, number).min(initial=np.inf)
+            if free and clear and ax.bbox.count_contains(place.corners()) == 4:
                 named.append(place)
                 break
             text.remove()
+
+
+def _distances(box: Bbox, pixels: np.ndarray) -> np.ndarray:
+    """How far pixels `[pixels, 2]` are from a box; 0 inside."""
+    outside = np.maximum(np.maximum(box.min - pixels, pixels - box.max), 0)
+    return np.hypot(*outside.T)
 
 
 def _pixels_of_lines(ax: Axes) -> np.ndarray:

@@ -157,7 +157,7 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
         ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
     ax.invert_yaxis()
     drawing.legend_above(ax)
-    drawing.name_points(ax, pd.concat([front, points.drop(front.index)])[["hit@10", "rmse"]].itertuples())
+    drawing.name_points(ax, list(pd.concat([front, points.drop(front.index)])[["hit@10", "rmse"]].itertuples()))
     spans = ", ".join(f"{name} ({point['hit@10']:.3f}, {point['rmse']:.3f})" for name, point in front.iterrows())
     return ax, f"On the Pareto front, as (hit@10, RMSE): {spans}."
 
