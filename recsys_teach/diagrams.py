@@ -97,7 +97,7 @@ def in_batch_matrix(
 
     Args:
         users, products: who bought what, `[batch]` each; legible up to a dozen.
-        names: what to write for an id, for instance titles; an id without a name is written itself.
+        names: what to write for an id, for instance its title, shortened to 28 letters; ids without one are written.
 
     Raises:
         ValueError: not as many users as products, or none.
@@ -120,13 +120,17 @@ def in_batch_matrix(
             ground = {"boxstyle": "circle,pad=0.1", "facecolor": look["facecolor"], "edgecolor": "none"}
             ax.text(column, row, sign, ha="center", va="center_baseline", weight="bold", bbox=ground)
     ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
-    ax.set_xticks(range(size), [names.get(product, product) for product in products], rotation=90)
-    ax.set_yticks(range(size), [names.get(user, user) for user in users])
+    ax.set_xticks(range(size), [_short(names.get(product, product)) for product in products], rotation=90)
+    ax.set_yticks(range(size), [_short(names.get(user, user)) for user in users])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     drawing.legend_above(ax, handles=[Patch(**look, label=f"{sign} {kind}") for kind, (_, sign, look) in kinds.items()])
     counted = [f"{cells.sum():,} {kind}{'' if cells.sum() == 1 else 's'}" for kind, (cells, _, _) in kinds.items()]
     return ax, "{} on the diagonal, {} and {} off it.".format(*counted)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 28 else f"{name[:27]}…"
 
 
 @styled
@@ -156,7 +160,7 @@ def embeddings(before: np.ndarray, after: np.ndarray, categories: Sequence[str])
     figure.clear()
     alike = []
     for ax, name, vectors in zip(figure.subplots(1, 2), ("before", "after"), (before, after)):
-        directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        directions = np.asarray(vectors, float) / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         centred = directions - directions.mean(axis=0)
         _, lengths, axes_of = np.linalg.svd(centred, full_matrices=False)
         x, y = axes_of[:2] @ centred.T
@@ -170,7 +174,7 @@ def embeddings(before: np.ndarray, after: np.ndarray, categories: Sequence[str])
         cosines = directions @ directions.T
         np.fill_diagonal(cosines, -np.inf)
         alike.append((kinds[cosines.argmax(axis=1)] == kinds).sum())
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=1.3)
     sizes = np.unique(kinds, return_counts=True)[1]
     words = f"For {alike[0]:,} of {count:,} products the nearest other one is of the same category before training, "
     return ax, words + f"for {alike[1]:,} after; by chance, for {(sizes * (sizes - 1)).sum() / (count - 1):.0f}."

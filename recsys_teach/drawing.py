@@ -25,6 +25,7 @@ STYLE: dict[Any, Any] = {
     **dict.fromkeys(TEXTS, 12),
     **{"lines.linewidth": 2, "lines.markersize": 8, "lines.markeredgewidth": 2, "hatch.linewidth": 2},
     **{"axes.linewidth": 1.5, "patch.linewidth": 1.5, "legend.frameon": False},
+    "text.parse_math": False,  # a $ in a title is a $
 }
 HATCHED: dict[str, Any] = {"hatch": "//", "edgecolor": "white"}  # told apart from plain bars without their colour
 ASIDE = [(8, 0), (-8, 0), (0, 8), (0, -8), (6, 6), (-6, 6), (6, -6), (-6, -6)]  # points, from a point to its name

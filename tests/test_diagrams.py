@@ -142,7 +142,15 @@ def test_a_batch_is_labelled_with_names_or_else_ids():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("products of the batch", "users of the batch")
 
 
-def test_one_accidental_hit_less_is_a_batch_of_one():
+def test_titles_of_any_kind_are_written_as_they_are_up_to_28_letters():
+    titles = {"P1": "a $5 tent, once $10", "P2": "x" * 28, "P3": "y" * 29}
+    ax, _ = diagrams.in_batch_matrix(["U1", "U2", "U3"], list(titles), names=titles)
+    labels = ax.get_xticklabels()
+    assert [label.get_text() for label in labels] == ["a $5 tent, once $10", "x" * 28, "y" * 27 + "…"]
+    assert not labels[0].get_parse_math()
+
+
+def test_a_batch_of_one_has_no_wrong_answers():
     _, words = diagrams.in_batch_matrix(pd.Series(["ann"], index=[7]), pd.Series(["tent"], index=[7]))
     assert words == "1 right answer on the diagonal, 0 wrong answers and 0 accidental hits off it."
 
@@ -229,6 +237,13 @@ def test_more_than_eight_categories_still_differ_in_one_of_the_two():
     ax, _ = diagrams.embeddings(*np.random.default_rng(0).standard_normal((2, 20, 6)), kinds)
     looks = {(tuple(dots.get_facecolor()[0]), dots.get_paths()[0].vertices.tobytes()) for dots in ax.collections}
     assert len(looks) == 20
+
+
+def test_tensors_are_vectors_too():
+    kinds = pd.Series(KINDS, index=[9, 8, 7, 6])
+    _, words = diagrams.embeddings(tf.constant(MIXED), tf.constant(SORTED, tf.float32), kinds)
+    assert words.startswith("For 0 of 4 products")
+    assert "for 4 after" in words
 
 
 def test_a_vector_of_zeros_has_a_place_too():
