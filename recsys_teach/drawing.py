@@ -54,6 +54,11 @@ def axes(x: str, y: str, *, height: float = 3.2) -> Axes:
     return ax
 
 
+def three(number: float) -> str:
+    """A number to three digits, for words: 0.0123, 4.57, 1,235."""
+    return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"
+
+
 def legend_above(ax: Axes, **options) -> None:
     """What has a label, in a row above the axes, where it hides nothing; `options` are those of `Axes.legend`."""
     handles, labels = ax.get_legend_handles_labels()

@@ -12,7 +12,7 @@ from matplotlib.dates import AutoDateLocator
 from matplotlib.ticker import MaxNLocator
 
 from recsys_teach import drawing
-from recsys_teach.drawing import BLUE, GREY, HATCHED, ORANGE, Picture, styled
+from recsys_teach.drawing import BLUE, GREY, HATCHED, ORANGE, Picture, styled, three
 from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP
 
 FLOORS = {"random", "popularity", "global mean", "damped biases"}  # they need no training: hatched
@@ -83,7 +83,9 @@ def lines(table: pd.DataFrame, y: str) -> Picture:
     if pd.api.types.is_integer_dtype(table.index):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     drawing.legend_above(ax)
-    spans = (f"{name} {values.iloc[0]:.3g} at first, {values.iloc[-1]:.3g} at last" for name, values in table.items())
+    spans = (
+        f"{name} {three(values.iloc[0])} at first, {three(values.iloc[-1])} at last" for name, values in table.items()
+    )
     return ax, f"{y[:1].upper()}{y[1:]}: " + "; ".join(spans) + "."
 
 
@@ -114,15 +116,15 @@ def trade_off(
         ax.set_xscale("log")
         ax.xaxis.set(major_formatter="{x:g}", minor_formatter="")  # exponents would be too small to read
     if floor:
-        ax.axhline(floor[1], color=GREY, linestyle="--", label=f"{floor[0]} {floor[1]:.3g}")
+        ax.axhline(floor[1], color=GREY, linestyle="--", label=f"{floor[0]} {three(floor[1])}")
     if rival:
         ax.plot(*rival[1:], "s", color=ORANGE, markersize=11, label=rival[0])
     ax.margins(0.08)
     drawing.legend_above(ax)
     drawing.name_points(ax, rows)
     words = f"{points.index.name}, as ({', '.join(points.columns)}): "
-    words += ", ".join(f"{name} ({x:.3g}, {y:.3g})" for name, x, y in [*rows, *([rival] if rival else [])])
-    return ax, words + (f"; the floor, {floor[0]}, is at {floor[1]:.3g}." if floor else ".")
+    words += ", ".join(f"{name} ({three(x)}, {three(y)})" for name, x, y in [*rows, *([rival] if rival else [])])
+    return ax, words + (f"; the floor, {floor[0]}, is at {three(floor[1])}." if floor else ".")
 
 
 @styled
@@ -155,6 +157,7 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
     ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
     if ceiling is not None:
         ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
+    ax.margins(0.08)
     ax.invert_yaxis()
     drawing.legend_above(ax)
     drawing.name_points(ax, list(pd.concat([front, points.drop(front.index)])[["hit@10", "rmse"]].itertuples()))

@@ -203,12 +203,12 @@ def spots(ax):
     return {dots.get_label(): np.asarray(dots.get_offsets()) for dots in ax.collections}
 
 
-def test_panels_keep_the_distances_of_directions_that_lie_in_a_plane():
+def test_panels_keep_the_distances_of_directions_whose_differences_lie_in_a_plane():
     rng = np.random.default_rng(0)
     angles, lengths = rng.uniform(0, 2 * np.pi, 12), rng.uniform(0.1, 9, (12, 1))
-    unit = np.column_stack([np.cos(angles), np.sin(angles)])
-    plane = np.linalg.qr(rng.standard_normal((5, 2)))[0]
-    ax, _ = diagrams.embeddings(rng.standard_normal((12, 7)), lengths * (unit @ plane.T), ["a", "b"] * 6)
+    unit = np.column_stack([np.cos(angles), np.sin(angles), np.full(12, 2.0)]) / np.sqrt(5)  # on a cone
+    space = np.linalg.qr(rng.standard_normal((5, 3)))[0]
+    ax, _ = diagrams.embeddings(rng.standard_normal((12, 7)), lengths * (unit @ space.T), ["a", "b"] * 6)
     assert ax.get_title() == "after training\n(100% of the variance)"
     drawn = np.empty((12, 2))
     drawn[::2], drawn[1::2] = spots(ax)["a"], spots(ax)["b"]

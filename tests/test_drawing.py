@@ -145,9 +145,10 @@ def test_no_text_stands_on_another_or_leaves_the_picture(draw, split, monkeypatc
 
 @every_picture
 def test_a_picture_leaves_the_settings_of_matplotlib_as_they_were(draw, split):
-    before = dict(mpl.rcParams)
-    draw(*split)
-    assert dict(mpl.rcParams) == before
+    with mpl.rc_context({"font.size": 7, "xtick.labelsize": 7, "lines.linewidth": 1, "hatch.linewidth": 1}):
+        before = dict(mpl.rcParams)
+        draw(*split)
+        assert dict(mpl.rcParams) == before
 
 
 @every_picture
@@ -156,6 +157,22 @@ def test_the_words_are_one_line_with_a_number(draw, split):
     assert words.endswith(".")
     assert "\n" not in words
     assert any(letter.isdigit() for letter in words)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0.01234, "0.0123"),
+        (4.567, "4.57"),
+        (0, "0"),
+        (999, "999"),
+        (999.7, "1,000"),
+        (1234.6, "1,235"),
+        (-2e6, "-2,000,000"),
+    ],
+)
+def test_numbers_in_words_have_three_digits_and_no_exponent(number, words):
+    assert drawing.three(number) == words
 
 
 def test_a_legend_stands_above_the_axes(split):
@@ -191,6 +208,16 @@ def test_names_stand_beside_their_points_or_not_at_all():
     crowded.plot(*np.meshgrid(np.arange(60), np.arange(30)), "o", color="black")
     drawing.name_points(crowded, [("nowhere", 30, 15)])
     assert list(crowded.texts) == []
+
+
+def test_long_names_that_meet_in_the_middle_make_way():
+    ax = drawing.axes("x", "y")
+    ax.plot([0, 10], [0, 0], "o")
+    with mpl.rc_context({"font.size": 12}):
+        drawing.name_points(ax, [("from the left, with a name as long as this", 0, 0), ("from the right" * 3, 10, 0)])
+    left, right = (text.get_window_extent() for text in ax.texts)
+    assert left.width + right.width > ax.bbox.width
+    assert not left.overlaps(right)
 
 
 def test_names_touch_no_point_of_the_crowded_front(split):
