@@ -90,11 +90,11 @@ def lines(table: pd.DataFrame, y: str) -> Picture:
 
 
 def learning_curves(curve: pd.DataFrame) -> Picture:
-    """Errors by round of training: columns `train` and `validation`, indexed by round."""
-    ax, _ = lines(curve[["train", "validation"]].rename_axis("round of training"), "rmse (stars)")
+    """Errors by epoch: columns `train` and `validation`, indexed by epoch from 1."""
+    ax, _ = lines(curve[["train", "validation"]].rename_axis("epoch"), "rmse (stars)")
     best, last = curve["validation"].idxmin(), curve.iloc[-1]
     words = f"Training rows: {curve['train'].iloc[0]:.3f} down to {last['train']:.3f}. Validation rows: "
-    return ax, words + f"best in round {best} ({curve['validation'].min():.3f}), {last['validation']:.3f} at last."
+    return ax, words + f"best in epoch {best} ({curve['validation'].min():.3f}), {last['validation']:.3f} at last."
 
 
 @styled

@@ -174,7 +174,7 @@ def test_learning_curves_show_where_the_validation_rows_stop_getting_better():
         "train": [[1, 1.1], [2, 0.9], [3, 0.6], [4, 0.5]],
         "validation": [[1, 1.2], [2, 1.0], [3, 0.95], [4, 1.05]],
     }
-    assert words == "Training rows: 1.100 down to 0.500. Validation rows: best in round 3 (0.950), 1.050 at last."
+    assert words == "Training rows: 1.100 down to 0.500. Validation rows: best in epoch 3 (0.950), 1.050 at last."
 
 
 def test_calibration_draws_the_mean_rating_of_each_bin_of_predictions():
