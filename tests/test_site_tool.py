@@ -121,6 +121,8 @@ def test_modules_are_grouped_as_the_readme_does_and_none_is_forgotten(project):
     assert site_tool.groups() == [(["one"], "numbers")]
     (project / "recsys_teach" / "two.py").touch()
     assert site_tool.groups() == [(["one"], "numbers"), (["two"], "the rest")]
+    (project / "README.md").write_text(README.replace("`one`", "`one` `t…`"))
+    assert site_tool.groups() == [(["one", "two"], "numbers")]
     (project / "recsys_teach" / "one.py").unlink()
     with pytest.raises(ValueError, match=r"names one, of which there is no file"):
         site_tool.groups()

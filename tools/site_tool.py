@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).parents[1]
 PAGES = ["*.md", "notebooks/*.md", "benchmarks/*"]
 LINKED = ["*.yml", "LICENSE", "Makefile", "recsys_teach/*.py", "requirements/*", "t*s/*.py"]
-GROUP = re.compile(r"^\| ((?:`\w+` ?)+)\| (.+?) \|$", flags=re.MULTILINE)  # a row of the README's table of modules
+GROUP = re.compile(r"^\| ((?:`\w+…?` ?)+)\| (.+?) \|$", flags=re.MULTILINE)  # a row of the README's table of modules
 
 
 def lay_out(source: Path) -> None:
@@ -59,11 +59,16 @@ def describe_images(notebook: NotebookNode) -> None:
 
 
 def groups() -> list[tuple[list[str], str]]:
-    """The modules of the package as the README's table groups them: their names, and what they are about."""
+    """The modules of the package by the README's table, where `name…` is all that begin so; and what each group is."""
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The package\n")[2].partition("\n## ")[0]
-    found = [(re.findall(r"`(\w+)`", names), about) for names, about in GROUP.findall(table)]
-    listed = {name for names, _ in found for name in names}
     there = {path.stem for path in (ROOT / "recsys_teach").glob("*.py") if path.stem != "__init__"}
+    found = []
+    for names, about in GROUP.findall(table):
+        row = []
+        for name, more in re.findall(r"`(\w+)(…?)`", names):
+            row += sorted(module for module in there if module.startswith(name)) if more else [name]
+        found.append((row, about))
+    listed = {name for names, _ in found for name in names}
     if gone := listed - there:
         raise ValueError(
             f"the table under 'The package' in README.md names {', '.join(sorted(gone))}, of which there "
