@@ -15,6 +15,7 @@ import numpy as np
 
 NOT_ATTEMPTED, NOT_YET, RIGHT = "not attempted", "not yet", "right"
 DOTS = "put your answer in the place of the three dots."
+NOTHING = "it returns nothing: a function needs return."
 COLOURS = {NOT_ATTEMPTED: "#7F7F7F", NOT_YET: "#E69F00", RIGHT: "#009E73"}
 
 
@@ -130,7 +131,7 @@ def same(one: Any, other: Any) -> bool:
         if isinstance(one, dict) and isinstance(other, dict):
             return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
         return len(one) == len(other) and all(same(left, right) for left, right in zip(one, other))
-    left, right = np.asarray(one), np.asarray(other)
+    left, right = _array(one), _array(other)
     if left.shape != right.shape:
         return False
     if {left.dtype.kind, right.dtype.kind} <= set("biuf"):
@@ -138,6 +139,18 @@ def same(one: Any, other: Any) -> bool:
     return left.astype(str).tolist() == right.astype(str).tolist()
 
 
+def _none(result: Any) -> bool:
+    return all(map(_none, result)) if isinstance(result, tuple | list) else result is None
+
+
+def _array(result: Any) -> np.ndarray:
+    try:
+        return np.asarray(result)
+    except ValueError:  # parts of different lengths
+        return np.array(str(result))
+
+
 def _short(result: Any) -> str:
-    text = " ".join(repr(np.asarray(result).round(3) if np.asarray(result).dtype.kind == "f" else result).split())
+    array = _array(result)
+    text = " ".join(repr(array.round(3) if array.dtype.kind == "f" else result).split())
     return text if len(text) < 120 else text[:117] + "..."

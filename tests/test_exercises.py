@@ -105,6 +105,9 @@ def test_what_a_cell_shows_of_an_answer():
     assert repr(PLUS.check(lambda a, b: ...)) == repr(PLUS.check(...))
     assert repr(PLUS.check(lambda a, b: ...)) == "00.1 not attempted: put your answer in the place of the three dots."
     assert repr(PLUS.check(lambda a, b: None)) == "00.1 not attempted: it returns nothing: a function needs return."
+    assert repr(PLUS.check(lambda a, b: [..., ...])) == repr(PLUS.check(...))
+    assert repr(PLUS.check(lambda a, b: [None, None])) == repr(PLUS.check(lambda a, b: None))
+    assert PLUS.check(lambda a, b: [[1], [1, 2]]).words.endswith("Got [[1], [1, 2]].")
     assert PLUS.check(lambda a: a).words.startswith("Your answer stopped with TypeError: ")
 
 
