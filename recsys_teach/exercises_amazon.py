@@ -37,6 +37,11 @@ def earlier_texts(reviews):
     return texts
 
 
+def _each(results):
+    """What came out of several calls; the dots, if it was them."""
+    return ... if results[0] is ... else results
+
+
 def _diary():
     """Eight reviews, not in the order of time: two of ann's have one timestamp, one of bob's has no words."""
     rows = [
@@ -91,10 +96,7 @@ EXERCISES = (
                 lambda train, test: np.mean(~pd.Series(train["user_id"].unique()).isin(test["user_id"])),
                 "You ask which users of training don't come back. Ask which test rows are from nobody in training.",
             ),
-            (
-                lambda train, test: np.sum(~test["user_id"].isin(train["user_id"])),
-                "That counts the rows. A share is their number divided by that of all test rows.",
-            ),
+            (lambda train, test: np.sum(~test["user_id"].isin(train["user_id"])), "A count. What share is it?"),
         ),
         hint="isin says for each test row whether its user is among the users of training; ~ turns yes into no.",
         right="Where this is 0.95, as in the original's split, at most one row in twenty can say anything about taste.",
@@ -102,16 +104,13 @@ EXERCISES = (
     Exercise(
         number="06.2",
         reference=hit_rate_by_chance,
-        probe=lambda answer: [answer(TRAIN.copy(), k) for k in LISTS],
+        probe=lambda answer: _each([answer(TRAIN.copy(), k) for k in LISTS]),
         mistakes=(
             (
                 lambda train, k: k / train["product_id"].nunique(),
                 "Right, as long as the list is shorter than the shop. How often can one hit that holds all of it?",
             ),
-            (
-                lambda train, k: 1 / train["product_id"].nunique(),
-                "That is for a list of one product. A longer list has more chances.",
-            ),
+            (lambda train, k: 1 / train["product_id"].nunique(), "That is for a list of one. Where is k?"),
             (
                 lambda train, k: min(k / train["user_id"].nunique(), 1),
                 "You divided by the number of users. What is drawn at random into the list?",
@@ -124,7 +123,7 @@ EXERCISES = (
     Exercise(
         number="06.3",
         reference=standard_error,
-        probe=lambda answer: [answer(rate, rows) for rate, rows in RATES],
+        probe=lambda answer: _each([answer(rate, rows) for rate, rows in RATES]),
         mistakes=(
             (
                 lambda rate, rows: rate * (1 - rate) / rows,

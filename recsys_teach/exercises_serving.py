@@ -69,10 +69,11 @@ def _start(answer):
 
 
 def _which_are_the_same(answer):
-    return [
+    results = [
         answer(np.array(list(ids)), np.array(scores, float), np.array(list(others)), np.array(their_scores), 1e-4)
         for ids, scores, others, their_scores in ANSWERS.values()
     ]
+    return ... if results[0] is ... else results
 
 
 def _start_by(vector_of, bias_of, *, everywhere=False):
