@@ -144,7 +144,8 @@ EXERCISES = (
         ),
         hint="One row, hit or not, has variance rate · (1 - rate). A mean of n rows has 1/n of it; and then the root.",
         right="0.035 for a hit rate of 0.43 over 200 rows. The five runs share their rows, so what differs between "
-        "them comes from the first weights; but another 200 rows would move all five by about as much as that.",
+        "them comes from the first weights; but another 200 rows would move each of them by about as much as that. "
+        "Popularity's lead at ten is more than five times as large.",
     ),
     Exercise(
         number="06.4",
@@ -174,6 +175,6 @@ EXERCISES = (
         ),
         hint="For each row, in the order of the table: which rows have its user_id and a smaller timestamp?",
         right="This is what a shop knows when somebody comes back, and no leak. For 933 of the 963 users here it is "
-        "always empty: they came once.",
+        "always empty: they are in the file once.",
     ),
 )

@@ -106,7 +106,7 @@ EXERCISES = (
                 lambda scores, bought, k: np.argsort(-scores)[:k][~bought[np.argsort(-scores)[:k]]],
                 "You picked k and then struck out what was bought, so fewer than k are left. Mask first.",
             ),
-            (lambda scores, bought, k: np.argsort(np.where(bought, -np.inf, scores))[:k], "These are the lowest."),
+            (lambda scores, bought, k: np.argsort(np.where(bought, -np.inf, scores))[:k], "Are the lowest the best?"),
             (lambda scores, bought, k: np.argsort(-scores[~bought])[:k], "Those are places in a shorter array."),
             (lambda scores, bought, k: np.argsort(-scores)[:k], "She has some of these at home: where is the mask?"),
         ),
