@@ -68,9 +68,7 @@ class Exercise:
         except Exception as error:  # whatever a learner's code may raise
             return Feedback(self, NOT_YET, f"Your answer stopped with {type(error).__name__}: {error}")
         if empty(result):
-            return Feedback(
-                self, NOT_ATTEMPTED, DOTS if result is ... else "it returns nothing: a function needs return."
-            )
+            return Feedback(self, NOT_ATTEMPTED, NOTHING if _none(result) else DOTS)
         words = self.complaint(result)
         return Feedback(self, RIGHT, self.right) if words is None else Feedback(self, NOT_YET, words)
 
