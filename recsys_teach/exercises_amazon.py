@@ -37,11 +37,6 @@ def earlier_texts(reviews):
     return texts
 
 
-def _each(results):
-    """What came out of several calls; the dots, if it was them."""
-    return ... if results[0] is ... else results
-
-
 def _diary():
     """Eight reviews, not in the order of time: two of ann's have one timestamp, one of bob's has no words."""
     rows = [
@@ -104,7 +99,7 @@ EXERCISES = (
     Exercise(
         number="06.2",
         reference=hit_rate_by_chance,
-        probe=lambda answer: _each([answer(TRAIN.copy(), k) for k in LISTS]),
+        probe=lambda answer: [answer(TRAIN.copy(), k) for k in LISTS],
         mistakes=(
             (
                 lambda train, k: k / train["product_id"].nunique(),
@@ -123,7 +118,7 @@ EXERCISES = (
     Exercise(
         number="06.3",
         reference=standard_error,
-        probe=lambda answer: _each([answer(rate, rows) for rate, rows in RATES]),
+        probe=lambda answer: [answer(rate, rows) for rate, rows in RATES],
         mistakes=(
             (
                 lambda rate, rows: rate * (1 - rate) / rows,
