@@ -104,7 +104,7 @@ NO_SCORES = "What you return has no scores(reviews): return the recommender itse
 LEAK = "That is better than the oracle, which knows the truth. Where did it see the test rows?"
 BOTH = "Not far enough above popularity for warm users, and below it for strangers. Which faults are left?"
 STRANGERS = "Good for warm users, but strangers get noise: no training row has touched their vector."
-ONE_LIST = "Strangers get what popularity gives them, but warm users hardly more: where is their taste?"
+ONE_LIST = "Strangers get what popularity gives them, but warm users hardly more. Has it learned their taste?"
 
 
 def _wrong_with(hits):
