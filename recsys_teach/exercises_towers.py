@@ -150,7 +150,7 @@ EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="02.4",
         reference=parameter_count,
-        probe=lambda answer: [answer(1_496, 388, 32), answer(3, 2, 4)],
+        probe=lambda answer: answer(1_496, 388, 32),
         mistakes=(
             (lambda u, p, dim: (u + p) * dim, "Each table has a row more than there are known ids. For whom?"),
             (lambda u, p, dim: (u + p + 1) * dim, "There are two tables, and each has a row 0 of its own."),
