@@ -153,6 +153,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 lambda s, u, p: np.nan_to_num(without_accidental_hits(s, u, p), neginf=0),
                 "A score of 0 still takes part, for e to the 0 is 1. Which exponent gives 0?",
             ),
+            (lambda s, u, p: s * np.nan, "It is NaN: 0 times infinity isn't 0. Choose, with np.where for instance."),
             (lambda s, u, p: without_accidental_hits(s, p, u), "That compares users. Which *products* are equal?"),
             (lambda s, u, p: np.tril(s) + np.triu(without_accidental_hits(s, u, p), 1), "And below the diagonal?"),
         ),
