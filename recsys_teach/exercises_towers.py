@@ -1,5 +1,178 @@
-"""Floor 3: the exercises of notebook 02."""
+"""Floor 3: the exercises of notebook 02: numbers for ids, scores, means of words, parameters, one more feature."""
 
-from recsys_teach.exercise import Exercise
+from types import SimpleNamespace
 
-EXERCISES: tuple[Exercise, ...] = ()
+import numpy as np
+
+from recsys_teach.exercise import Exercise, empty
+
+USERS = np.array([[1.0, 0.0], [0.5, 2.0], [-1.0, 1.0]])
+PRODUCTS = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 3.0]])  # of different lengths, so that a cosine is something else
+TABLE = np.array([[9.0, 9.0], [1.0, 2.0], [3.0, 6.0], [-2.0, 4.0]])  # row 0 isn't zero, as in an embedding
+TEXTS = np.array([[1, 2, 0], [3, 0, 0], [1, 1, 2], [0, 0, 0]])  # one of them has no words
+DIM = 8
+TENT, LAMP, NEW_TENT, NEW_LAMP, NEW_PAN = range(5)
+ASKED = {
+    "product_id": np.array(["tent", "lamp", "new tent", "new lamp", "new pan"], dtype=object),
+    "category": np.array(["camping", "camping", "camping", "camping", "cooking"], dtype=object),
+}
+
+
+def numbers(known, ids):
+    """A number for each of `ids`: 1, 2, … for the `known` ones, in their order, and 0 for every stranger."""
+    places = {name: place for place, name in enumerate(known, 1)}
+    return [places.get(name, 0) for name in ids]
+
+
+def scores(users, products):
+    """The dot product of each user with each product; users `[users, dim]`, products `[products, dim]`."""
+    return users @ products.T
+
+
+def mean_of_words(table, ids):
+    """The mean of each text's word vectors `[texts, dim]`; ids `[texts, words]` are rows of `table`, 0 only pads."""
+    is_word = (ids != 0)[:, :, None]
+    return (table[ids] * is_word).sum(axis=1) / np.maximum(is_word.sum(axis=1), 1)
+
+
+def parameter_count(users, products, dim):
+    """How many numbers training has to find in two towers with vectors of length `dim` that read ids alone."""
+    return (users + 1 + products + 1) * dim
+
+
+def category_tower(vocabulary, categories, dim):
+    """A product tower that reads `product_id` and `category`, strings `[n]` each, and gives vectors `[n, dim]`."""
+    of_product, of_category = _lookup(vocabulary.products, dim), _lookup(categories, dim)
+    return lambda features: of_product(features["product_id"]) + of_category(features["category"])
+
+
+WITH_KERAS = """def category_tower(vocabulary, categories, dim):
+    class CategoryTower(ProductTower):
+        def __init__(self):
+            super().__init__(vocabulary, dim=dim)
+            self.category_lookup = tf.keras.layers.StringLookup(vocabulary=categories)
+            self.category_embedding = tf.keras.layers.Embedding(len(categories) + 1, dim)
+
+        def call(self, features):
+            category = self.category_lookup(features["category"])
+            return super().call(features) + self.category_embedding(category)
+
+    return CategoryTower()"""
+
+
+def _lookup(known, dim):
+    """A stand-in for a lookup and its embedding: strings `[n]` → vectors `[n, dim]`."""
+    table = np.random.default_rng(len(known)).standard_normal((len(known) + 1, dim))
+    return lambda names: table[numbers(known, names)]
+
+
+def _vectors(answer):
+    """The vectors that a tower gives known and unknown products; what was returned in place of a tower, if not one."""
+    known = ASKED["product_id"][:NEW_TENT]
+    vocabulary = SimpleNamespace(products=list(known), catalogue=lambda: {"product_id": known})
+    tower = answer(vocabulary, ["camping", "cooking"], DIM)
+    if empty(tower) or not callable(tower):
+        return tower
+    vectors = tower({name: values.copy() for name, values in ASKED.items()})
+    return vectors if empty(vectors) else np.asarray(vectors)
+
+
+NO_TOWER = "A tower is called with features and gives vectors. What you return can't be called."
+SHAPE = "The vectors aren't [n, dim]: two of them side by side are longer, and no longer fit the users' vectors."
+IGNORED = "Two unknown products of different categories get the same vector: the category isn't read."
+REPLACED = "Two known products of one category get the same vector: the id is lost. Add to it, don't replace it."
+APART = "Two unknown products of one category differ: all unknown ids share a row, and so does a category."
+
+
+def _wrong_with(vectors):
+    if not isinstance(vectors, np.ndarray):
+        return NO_TOWER
+    if vectors.shape != (len(ASKED["category"]), DIM):
+        return SHAPE
+    if np.allclose(vectors[TENT], vectors[LAMP]):
+        return REPLACED
+    if np.allclose(vectors[NEW_TENT], vectors[NEW_PAN]):
+        return IGNORED
+    return None if np.allclose(vectors[NEW_TENT], vectors[NEW_LAMP]) else APART
+
+
+def _unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _sum(table, ids):
+    return (table[ids] * (ids != 0)[:, :, None]).sum(axis=1)
+
+
+EXERCISES: tuple[Exercise, ...] = (
+    Exercise(
+        number="02.1",
+        reference=numbers,
+        probe=lambda answer: answer(["Cem", "Anna", "Ben"], ["Anna", "Zoe", "Cem", "Anna", "Yan", "Ben"]),
+        mistakes=(
+            (lambda k, i: [max(n - 1, 0) for n in numbers(k, i)], "The first known id shares 0 with strangers."),
+            (lambda k, i: [n - 1 for n in numbers(k, i)], "You count from 0. Known ids begin at 1, 0 is taken."),
+            (lambda k, i: [n or -1 for n in numbers(k, i)], "A table has no row -1. Strangers have row 0."),
+            (lambda k, i: numbers(list(dict.fromkeys([*k, *i])), i), "Strangers have no rows of their own: all are 0."),
+        ),
+        hint="Make a dictionary from known id to number with enumerate(known, 1), and ask it with .get(id, 0).",
+        right="Whoever comes, the table has a row for them, and row 0 is the one that strangers share.",
+    ),
+    Exercise(
+        number="02.2",
+        reference=scores,
+        probe=lambda answer: answer(USERS.copy(), PRODUCTS.copy()),
+        mistakes=(
+            (lambda u, p: _unit(u) @ _unit(p).T, "That is the cosine. In a dot product the lengths count as well."),
+            (lambda u, p: p @ u.T, "The right numbers, turned over: users should be the rows, products the columns."),
+            (lambda u, p: (u * p).sum(axis=1), "Each user is scored with one product only, that of the same row."),
+            (lambda u, p: u * p, "Multiplied number by number, not added up, and only with the product of the row."),
+        ),
+        hint="users is [users, dim], products is [products, dim]. To get [users, products], dim has to meet dim.",
+        right="One matrix product scores everybody with everything. Row u holds all scores of user u.",
+    ),
+    Exercise(
+        number="02.3",
+        reference=mean_of_words,
+        probe=lambda answer: answer(TABLE.copy(), TEXTS.copy()),
+        mistakes=(
+            (lambda t, i: t[i].mean(axis=1), "Padding counts in yours: 0 has a row too, and it isn't a word's."),
+            (_sum, "That is the sum: a text that says everything twice would have a vector twice as long."),
+            (lambda t, i: _sum(t, i) / i.shape[1], "Padding left the sum, but you still divide by all places."),
+            (
+                lambda t, i: np.where(i.any(axis=1)[:, None], mean_of_words(t, i), np.nan),
+                "A text without words gives 0 / 0. Give it zeros, or all that it touches becomes NaN.",
+            ),
+        ),
+        hint="ids != 0 tells words from padding. Add up the words' rows only, and divide by how many (at least 1).",
+        right="Texts with the same words have the same vector, however much padding stands behind them.",
+    ),
+    Exercise(
+        number="02.4",
+        reference=parameter_count,
+        probe=lambda answer: answer(1_496, 388, 32),
+        mistakes=(
+            (lambda u, p, dim: (u + p) * dim, "Each table has a row more than there are known ids. For whom?"),
+            (lambda u, p, dim: (u + p + 1) * dim, "There are two tables, and each has a row 0 of its own."),
+            (lambda u, p, dim: (u + 1) * dim, "That is the user tower. What about products?"),
+            (lambda u, p, dim: u + p + 2, "Those are the rows. How many numbers are in a row?"),
+        ),
+        hint="A tower that reads ids alone is one table. How many rows does it have, with row 0? How long is each?",
+        right="The towers of this notebook hold 60,352 numbers, more than twice its training rows. Mind that in 03.",
+    ),
+    Exercise(
+        number="02.5",
+        reference=category_tower,
+        probe=_vectors,
+        verdict=_wrong_with,
+        solution=WITH_KERAS,
+        mistakes=(
+            (lambda v, c, dim: category_tower(v, c, 2 * dim), SHAPE),
+            (lambda v, c, dim: lambda features: _lookup(v.products, dim)(features["product_id"]), IGNORED),
+            (lambda v, c, dim: lambda features: _lookup(c, dim)(features["category"]), REPLACED),
+        ),
+        hint="A class on top of ProductTower: in __init__ a StringLookup and an Embedding of categories; in call, add "
+        "the category's vector to what super().call(features) gives.",
+        right="A new product is no longer like every other new product: it starts from what its category has learned.",
+    ),
+)
