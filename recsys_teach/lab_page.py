@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach import plots
+from recsys_teach.drawing import BLUE, GREY, ORANGE, PINK
 from recsys_teach.lab import LabState
 from recsys_teach.schema import CATEGORY, TITLE
 
@@ -46,26 +47,24 @@ class Scatter:
         words = (
             f"{board.index[pair]}: hit@10 {board['hit@10'].iloc[pair]:.3f}, RMSE {board['rmse'].iloc[pair]:.3f} stars"
         )
-        shapes = [*self._axes(), self._baseline(self.floor, "floor", plots.GREY, square=True)]
+        shapes = [*self._axes(), self._baseline(self.floor, "floor", GREY, square=True)]
         if self.ceiling is not None:
-            shapes.append(self._baseline(self.ceiling, "ceiling", plots.ORANGE, square=False))
+            shapes.append(self._baseline(self.ceiling, "ceiling", ORANGE, square=False))
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in sorted(p for p, on in zip(places, front) if on))
-        shapes.append(f'<polyline points="{line}" fill="none" stroke="{plots.BLUE}" stroke-width="2"/>')
+        shapes.append(f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
         trail = " ".join(f"{x:.1f},{y:.1f}" for x, y in (places[visited] for visited in state.trail[-12:]))
         shapes.append(
-            f'<polyline class="trail" points="{trail}" fill="none" stroke="{plots.PINK}" stroke-width="2" '
+            f'<polyline class="trail" points="{trail}" fill="none" stroke="{PINK}" stroke-width="2" '
             'stroke-dasharray="2 4" stroke-linecap="round"/>'
         )
         for (x, y), on, name in zip(places, front, board.index):
-            fill = plots.BLUE if on else "none"
-            shapes.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{plots.BLUE}" stroke-width="2"/>'
-            )
+            fill = BLUE if on else "none"
+            shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{BLUE}" stroke-width="2"/>')
             if name in ("rating only", "retrieval only"):
                 shapes.append(_text(x, y + 19, name, anchor="middle" if x > LEFT + 40 else "start"))
         x, y = you
         shapes.append(
-            f'<circle class="you" cx="{x:.1f}" cy="{y:.1f}" r="11" fill="none" stroke="{plots.PINK}" stroke-width="4"/>'
+            f'<circle class="you" cx="{x:.1f}" cy="{y:.1f}" r="11" fill="none" stroke="{PINK}" stroke-width="4"/>'
         )
         shapes.append(
             _text(x, y - 18, f"you: {board.index[pair]}", anchor="end" if x > WIDTH - 110 else "middle", bold=True)

@@ -1,133 +1,165 @@
 """Floor 2: the course's pictures. Each takes a frame and returns its axes and one line of words that say the same.
 
-The words are for those who can't see the picture, and `show` prints them under it. Colours are Okabe & Ito's, which
-colour-blind readers can tell apart.
+The words are for those who can't see the picture, and `show` prints them under it. What they look like: `drawing`.
 """
+
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator
+from matplotlib.ticker import MaxNLocator
 
+from recsys_teach import drawing
+from recsys_teach.drawing import BLUE, GREY, HATCHED, ORANGE, Picture, styled
 from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP
 
-BLUE, ORANGE, GREEN, GREY, PINK = "#0072B2", "#E69F00", "#009E73", "#7F7F7F", "#CC79A7"
+FLOORS = {"random", "popularity", "global mean", "damped biases"}  # they need no training: hatched
 
 
-def long_tail(reviews: pd.DataFrame) -> tuple[Axes, str]:
+@styled
+def long_tail(reviews: pd.DataFrame) -> Picture:
     """Reviews a product, the most reviewed first, and how many products hold half of all reviews."""
     counts = reviews[PRODUCT].value_counts().to_numpy()
     half = int(np.searchsorted(counts.cumsum(), counts.sum() / 2)) + 1
-    ax = _axes("product, most reviewed first", "reviews")
+    ax = drawing.axes("product, most reviewed first", "reviews")
     for part, style in ((counts, {"color": GREY, "alpha": 0.4}), (counts[:half], {"color": BLUE})):
         ax.fill_between(np.arange(len(part) + 1), np.append(part, part[-1]), step="post", **style)
-    ax.annotate("half of all reviews", (half, counts[half - 1]), (12, 12), textcoords="offset points", color=BLUE)
-    words = f"The {half:,} most reviewed of {len(counts):,} products hold half of the {counts.sum():,} reviews."
-    return ax, words
+    ax.axvline(half, color=BLUE, linestyle="--")
+    ax.annotate("← half of all reviews", (half, counts[0]), (6, 0), textcoords="offset points", va="top", color=BLUE)
+    return ax, f"The {half:,} most reviewed of {len(counts):,} products hold half of the {counts.sum():,} reviews."
 
 
-def rating_shares(reviews: pd.DataFrame) -> tuple[Axes, str]:
+@styled
+def rating_shares(reviews: pd.DataFrame) -> Picture:
     """How often each number of stars was given."""
     shares = reviews[RATING].value_counts(normalize=True).sort_index()
-    ax = _axes("stars", "share of the reviews")
+    ax = drawing.axes("stars", "share of the reviews")
     ax.bar([f"{stars:g}" for stars in shares.index], shares, color=BLUE)
-    words = "Stars: " + ", ".join(f"{stars:g} ({share:.0%})" for stars, share in shares.items()) + "."
-    return ax, words
+    return ax, "Stars: " + ", ".join(f"{stars:g} ({share:.0%})" for stars, share in shares.items()) + "."
 
 
-def timeline(train: pd.DataFrame, test: pd.DataFrame) -> tuple[Axes, str]:
+@styled
+def timeline(train: pd.DataFrame, test: pd.DataFrame) -> Picture:
     """Reviews a month in both parts of a split."""
-    parts = {"train": (train, BLUE), "test": (test, ORANGE)}
-    ax = _axes("month", "reviews")
-    bottom: pd.Series | float = 0.0
-    months = {n: p[TIMESTAMP].dt.tz_localize(None).dt.to_period("M").value_counts() for n, (p, _) in parts.items()}
-    index = months["train"].index.union(months["test"].index).sort_values()
-    for name, (_, colour) in parts.items():
-        counts = months[name].reindex(index, fill_value=0)
-        ax.bar(index.to_timestamp(), counts, width=25, bottom=bottom, color=colour, label=name)
-        bottom = counts
-    ax.legend(frameon=False)
-    first, last, before = test[TIMESTAMP].min(), test[TIMESTAMP].max(), train[TIMESTAMP].max()
-    return (
-        ax,
-        f"Test reviews run from {first:%d %B %Y} to {last:%d %B %Y}; training goes up to {before:%d %B %Y}.",
-    )
+    months = [part[TIMESTAMP].dt.tz_localize(None).dt.to_period("M").value_counts() for part in (train, test)]
+    index = months[0].index.union(months[1].index).sort_values()
+    lower, upper = (counts.reindex(index, fill_value=0) for counts in months)
+    ax = drawing.axes("month", "reviews")
+    ax.bar(index.to_timestamp(), lower, width=25, color=BLUE, label="train")
+    ax.bar(index.to_timestamp(), upper, width=25, bottom=lower, color=ORANGE, label="test", **HATCHED)
+    ax.xaxis.set_major_locator(AutoDateLocator(maxticks=7))
+    ax.set_ylim(0, 1.05 * (lower + upper).max())
+    drawing.legend_above(ax)
+    first, last, end = test[TIMESTAMP].min(), test[TIMESTAMP].max(), train[TIMESTAMP].max()
+    return ax, f"Test reviews run from {first:%d %B %Y} to {last:%d %B %Y}; training goes up to {end:%d %B %Y}."
 
 
-def ladder(board: pd.DataFrame, metric: str = "hit@10") -> tuple[Axes, str]:
+@styled
+def ladder(board: pd.DataFrame, metric: str = "hit@10") -> Picture:
     """One metric of a scoreboard as bars, in the order of its rows; the oracle, if there, as a line: the ceiling."""
     values = board[metric].dropna()
-    models = values.drop("oracle", errors="ignore")
-    ax = _axes(metric, "", height=1.2 + 0.4 * len(models))
-    floors = {"random", "popularity", "global mean", "damped biases"}
-    ax.barh(models.index[::-1], models[::-1], color=[GREY if name in floors else BLUE for name in models.index[::-1]])
-    for place, value in enumerate(models[::-1]):
-        ax.annotate(f"{value:.3f}", (value, place), (4, 0), textcoords="offset points", va="center")
+    models = values.drop("oracle", errors="ignore")[::-1]  # bars are numbered upwards
+    ax = drawing.axes(metric, "", height=1.2 + 0.4 * len(models))
     if "oracle" in values:
         ax.axvline(values["oracle"], color=ORANGE, linestyle="--", label=f"ceiling {values['oracle']:.3f}")
-        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    for place, (name, value) in enumerate(models.items()):
+        look: dict[str, Any] = {"color": GREY, "label": "floor", **HATCHED} if name in FLOORS else {"color": BLUE}
+        ax.barh(place, value, **look)
+        ax.annotate(f"{value:.3f}", (value, place), (4, 0), textcoords="offset points", va="center")
+    ax.set_yticks(range(len(models)), models.index)
+    drawing.legend_above(ax)
     ax.margins(x=0.12)
     return ax, f"{metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items()) + "."
 
 
-def learning_curves(curve: pd.DataFrame) -> tuple[Axes, str]:
+@styled
+def lines(table: pd.DataFrame, y: str) -> Picture:
+    """Each column of a table as a line over its index, whose name the x axis takes; `y` says what is measured."""
+    ax = drawing.axes(str(table.index.name or ""), y)
+    for name, colour, marker, dash in zip(table, drawing.COLOURS, drawing.MARKERS, ("-", "--", ":", "-.") * 2):
+        ax.plot(table.index, table[name], marker=marker, linestyle=dash, color=colour, label=str(name))
+    if pd.api.types.is_integer_dtype(table.index):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    drawing.legend_above(ax)
+    spans = (f"{name} {values.iloc[0]:.3g} at first, {values.iloc[-1]:.3g} at last" for name, values in table.items())
+    return ax, f"{y[:1].upper()}{y[1:]}: " + "; ".join(spans) + "."
+
+
+def learning_curves(curve: pd.DataFrame) -> Picture:
     """Errors by round of training: columns `train` and `validation`, indexed by round."""
-    ax = _axes("round of training", "rmse (stars)")
-    for name, colour in (("train", BLUE), ("validation", ORANGE)):
-        ax.plot(curve.index, curve[name], "o-", color=colour, label=name)
-    ax.legend(frameon=False)
+    ax, _ = lines(curve[["train", "validation"]].rename_axis("round of training"), "rmse (stars)")
     best, last = curve["validation"].idxmin(), curve.iloc[-1]
     words = f"Training rows: {curve['train'].iloc[0]:.3f} down to {last['train']:.3f}. Validation rows: "
     return ax, words + f"best in round {best} ({curve['validation'].min():.3f}), {last['validation']:.3f} at last."
 
 
-def calibration(predicted: np.ndarray, ratings: pd.Series, *, bins: int = 10) -> tuple[Axes, str]:
+@styled
+def trade_off(
+    points: pd.DataFrame,
+    *,
+    floor: tuple[str, float] | None = None,
+    rival: tuple[str, float, float] | None = None,
+    log_x: bool = False,
+) -> Picture:
+    """The second column of `points` over the first: a line through its rows, each named by the index if there is room.
+
+    `floor` (name, y) is a dashed line, `rival` (name, x, y) a square; with `log_x`, x is on a logarithmic scale.
+    """
+    rows = [(f"{name:g}" if isinstance(name, float) else str(name), x, y) for name, x, y in points.itertuples()]
+    ax = drawing.axes(*points.columns)
+    ax.plot(points.iloc[:, 0], points.iloc[:, 1], "o-", color=BLUE, label=f"at each point: {points.index.name}")
+    if log_x:
+        ax.set_xscale("log")
+        ax.xaxis.set(major_formatter="{x:g}", minor_formatter="")  # exponents would be too small to read
+    if floor:
+        ax.axhline(floor[1], color=GREY, linestyle="--", label=f"{floor[0]} {floor[1]:.3g}")
+    if rival:
+        ax.plot(*rival[1:], "s", color=ORANGE, markersize=11, label=rival[0])
+    ax.margins(0.08)
+    drawing.legend_above(ax)
+    drawing.name_points(ax, rows)
+    words = f"{points.index.name}, as ({', '.join(points.columns)}): "
+    words += ", ".join(f"{name} ({x:.3g}, {y:.3g})" for name, x, y in [*rows, *([rival] if rival else [])])
+    return ax, words + (f"; the floor, {floor[0]}, is at {floor[1]:.3g}." if floor else ".")
+
+
+@styled
+def calibration(predicted: np.ndarray, ratings: pd.Series, *, bins: int = 10) -> Picture:
     """Mean rating by predicted rating, in bins of as many rows each; on the diagonal, a prediction can be believed."""
     frame = pd.DataFrame({"predicted": predicted, "rating": ratings.to_numpy()}).dropna()
     places = frame["predicted"].rank(method="min") - 1  # equal predictions stay together
     means = frame.groupby(places * bins // len(frame)).mean()
-    ax = _axes("predicted stars", "stars given (mean)")
+    ax = drawing.axes("predicted stars", "stars given (mean)")
     ends = [means.min().min(), means.max().max()]
     ax.plot(ends, ends, color=GREY, linestyle="--", label="right on average")
     ax.plot(means["predicted"], means["rating"], "o-", color=BLUE, label="the model")
-    ax.legend(frameon=False)
+    drawing.legend_above(ax)
     low, high = means.iloc[0], means.iloc[-1]
     words = f"Where it says {low['predicted']:.2f} stars, {low['rating']:.2f} were given on average; "
     return ax, words + f"where it says {high['predicted']:.2f}, {high['rating']:.2f}."
 
 
-def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = None) -> tuple[Axes, str]:
+@styled
+def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = None) -> Picture:
     """Retrieval (`hit@10`, right is better) against ratings (`rmse`, up is better), a point for each row of `points`.
 
-    Points on the Pareto front are filled and joined, dominated ones hollow. `floor` and `ceiling` are the best of the
-    baselines and the oracle: Series with `hit@10` and `rmse`.
+    Points on the Pareto front are filled and joined, dominated ones hollow; they are named where there is room. `floor`
+    and `ceiling` are the best of the baselines and the oracle: Series with `hit@10` and `rmse`.
     """
     front = points[on_front(points)].sort_values("hit@10")
-    ax = _axes("hit@10 →", "rmse (stars, up is better)")
+    ax = drawing.axes("hit@10 →", "rmse (stars, up is better)")
     ax.plot(points["hit@10"], points["rmse"], "o", color=BLUE, fillstyle="none", label="dominated")
     ax.plot(front["hit@10"], front["rmse"], "o-", color=BLUE, label="Pareto front")
     ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
     if ceiling is not None:
         ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
-    for name, point in points[_apart(points["rmse"], ax)].iterrows():
-        left = point["hit@10"] < points["hit@10"].median()  # names stand outside, where they don't meet
-        offset, side = ((-8, -3), "right") if left else ((8, -3), "left")
-        xy = point["hit@10"], point["rmse"]
-        ax.annotate(str(name), xy, offset, textcoords="offset points", ha=side, fontsize=9)
     ax.invert_yaxis()
-    ax.legend(frameon=False)
+    drawing.legend_above(ax)
+    drawing.name_points(ax, list(pd.concat([front, points.drop(front.index)])[["hit@10", "rmse"]].itertuples()))
     spans = ", ".join(f"{name} ({point['hit@10']:.3f}, {point['rmse']:.3f})" for name, point in front.iterrows())
     return ax, f"On the Pareto front, as (hit@10, RMSE): {spans}."
-
-
-def _apart(heights: pd.Series, ax: Axes) -> list[bool]:
-    """Which points can be named without one name on another: from the top, those a line of text below the last one."""
-    line = 0.08 * abs(np.diff(ax.get_ylim())[0])
-    named, last = pd.Series(False, heights.index), -np.inf
-    for name, height in heights.sort_values().items():
-        if height - last >= line:
-            named[name], last = True, height
-    return named.tolist()
 
 
 def on_front(points: pd.DataFrame) -> pd.Series:
@@ -138,15 +170,8 @@ def on_front(points: pd.DataFrame) -> pd.Series:
     return pd.Series(~(as_good & better).any(axis=1), points.index)
 
 
-def show(picture: tuple[Axes, str]) -> None:
+def show(picture: Picture) -> None:
     """Show a picture, and under it its words."""
     _, words = picture
     plt.show()
     print(words)  # noqa: T201
-
-
-def _axes(x: str, y: str, *, height: float = 3.2) -> Axes:
-    _, ax = plt.subplots(figsize=(7, height), layout="constrained")
-    ax.set(xlabel=x, ylabel=y)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax

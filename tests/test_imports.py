@@ -16,7 +16,7 @@ ORDER = (
     "schema", "wording", "shop", "data", "amazon", "splits", "texts", "recipes",
     "manifest", "sources", "stages", "resume", "prepare",
     "metrics", "baselines", "scoreboard", "leaks", "approximate", "launch",
-    "factors", "sweep", "plots", "lab", "lab_page", "widget", "lab_view",
+    "factors", "sweep", "drawing", "plots", "diagrams", "lab", "lab_page", "widget", "lab_view",
     "exercise", "exercises_data", "exercises_towers", "exercises_retrieval", "exercises_ranking",
     "exercises_multitask", "exercises_amazon", "exercises_serving", "exercises_scale", "challenge", "exercises",
     "backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask",
@@ -105,8 +105,8 @@ def test_a_file_has_180_lines_at_the_most(module):
 
 def test_data_baselines_scoreboard_and_command_load_no_tensorflow():
     done = python(
-        "import sys, recsys_teach.scoreboard, recsys_teach.data, recsys_teach.baselines, recsys_teach.plots\n"
-        "import recsys_teach.cli\n"
+        "import sys, recsys_teach.scoreboard, recsys_teach.data, recsys_teach.baselines, recsys_teach.diagrams\n"
+        "import recsys_teach.cli, recsys_teach.plots\n"
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'tensorflow', 'keras', 'tf_keras'}))"
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")

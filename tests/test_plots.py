@@ -35,6 +35,7 @@ def test_long_tail_marks_the_products_that_hold_half():
     everything, half = ax.collections
     assert (heights(everything), widest(everything)) == ({0, 4, 3, 2, 1}, 4)
     assert (heights(half), widest(half)) == ({0, 4, 3}, 2)
+    assert list(ax.lines[0].get_xdata()) == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,45 @@ def test_pareto_without_a_ceiling_draws_none():
 def test_equal_points_are_both_on_the_front_and_a_tie_in_one_is_decided_by_the_other():
     points = pd.DataFrame({"hit@10": [0.2, 0.2, 0.2, 0.1], "rmse": [0.8, 0.8, 0.9, 0.8]})
     assert plots.on_front(points).tolist() == [True, True, False, False]
+
+
+def test_lines_draw_every_column_over_the_index():
+    table = pd.DataFrame({"retrieval": [3.7, 33.72], "rating": [2.7, 19.04]}, index=pd.Index([0, 6], name="round"))
+    ax, words = plots.lines(table, "length of the gradient")
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn == {"retrieval": [[0, 3.7], [6, 33.72]], "rating": [[0, 2.7], [6, 19.04]]}
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("round", "length of the gradient")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["retrieval", "rating"]
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+    assert words == "Length of the gradient: retrieval 3.7 at first, 33.7 at last; rating 2.7 at first, 19 at last."
+
+
+PRICES = pd.DataFrame({"true stars": [4.0, 4.25, 4.4], "hit@10": [0.312, 0.3, 0.2]}, index=[0, 0.5, 4])
+
+
+def test_trade_off_joins_named_points_above_a_dashed_floor():
+    ax, words = plots.trade_off(PRICES.rename_axis("weight"), floor=("popularity", 0.174))
+    line, floor = ax.lines
+    assert line.get_xydata().tolist() == [[4.0, 0.312], [4.25, 0.3], [4.4, 0.2]]
+    assert (list(floor.get_ydata()), floor.get_linestyle()) == ([0.174, 0.174], "--")
+    assert {text.get_text(): text.xy for text in ax.texts} == {"0": (4.0, 0.312), "0.5": (4.25, 0.3), "4": (4.4, 0.2)}
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["at each point: weight", "popularity 0.174"]
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("true stars", "hit@10", "linear")
+    said, floor_said = words.split("; ")
+    assert said == "weight, as (true stars, hit@10): 0 (4, 0.312), 0.5 (4.25, 0.3), 4 (4.4, 0.2)"
+    assert floor_said == "the floor, popularity, is at 0.174."
+
+
+def test_trade_off_shows_a_rival_as_a_square_on_a_logarithmic_scale():
+    points = pd.DataFrame({"milliseconds": [0.01, 0.1], "recall": [0.9, 1.0]}, pd.Index([10, 640], name="effort"))
+    ax, words = plots.trade_off(points, rival=("exact", 10.0, 1.0), log_x=True)
+    ax.figure.canvas.draw()
+    _, square = ax.lines
+    assert (square.get_xydata().tolist(), square.get_marker(), square.get_label()) == ([[10, 1]], "s", "exact")
+    assert ax.get_xscale() == "log"
+    assert {"0.01", "0.1", "1", "10"} <= {label.get_text() for label in ax.get_xticklabels()}
+    assert words == "effort, as (milliseconds, recall): 10 (0.01, 0.9), 640 (0.1, 1), exact (10, 1)."
 
 
 def test_learning_curves_show_where_the_validation_rows_stop_getting_better():

@@ -1,0 +1,117 @@
+"""Floor 2: one style for all of the course's pictures, and names that don't stand on one another.
+
+The style is made for a projector: 7 inches wide, no text below 12 points, no curve below 2. It holds while one of our
+pictures is drawn and changes nothing for yours. The colours are Okabe & Ito's ("Color Universal Design", 2008),
+which colour-blind readers can tell apart; even so, a hatch, a marker or a dash always says the same as the colour.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+BLUE, ORANGE, GREEN, GREY, PINK = "#0072B2", "#E69F00", "#009E73", "#7F7F7F", "#CC79A7"
+COLOURS = (BLUE, ORANGE, GREEN, PINK, "#D55E00", "#56B4E9", "#F0E442", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+WIDTH = 7  # inches
+TEXTS = ("font.size", "axes.labelsize", "axes.titlesize", "legend.fontsize", "xtick.labelsize", "ytick.labelsize")
+STYLE: dict[Any, Any] = {
+    **dict.fromkeys(TEXTS, 12),
+    **{"lines.linewidth": 2, "lines.markersize": 8, "lines.markeredgewidth": 2, "hatch.linewidth": 2},
+    **{"axes.linewidth": 1.5, "patch.linewidth": 1.5, "legend.frameon": False},
+    "text.parse_math": False,  # a $ in a title is a $
+}
+HATCHED: dict[str, Any] = {"hatch": "//", "edgecolor": "white"}  # told apart from plain bars without their colour
+ASIDE = [(8, 0), (-8, 0), (0, 8), (0, -8), (6, 6), (-6, 6), (6, -6), (-6, -6)]  # points, from a point to its name
+
+Picture = tuple[Axes, str]  # the axes, and one line of words that say the same
+Arguments = ParamSpec("Arguments")
+
+
+def styled(draw: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
+    """A function that draws, in the course's style; matplotlib's own settings are the same after it as before."""
+
+    @wraps(draw)
+    def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Picture:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def axes(x: str, y: str, *, height: float = 3.2) -> Axes:
+    """The axes of a new figure, `height` inches high, with the labels of its two axes."""
+    _, ax = plt.subplots(figsize=(WIDTH, height), layout="constrained")
+    ax.set(xlabel=x, ylabel=y)
+    ax.tick_params(labelsize=12, width=1.5)  # ticks are made later, when the style holds no more
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def legend_above(ax: Axes, **options) -> None:
+    """What has a label, in a row above the axes, where it hides nothing; `options` are those of `Axes.legend`."""
+    handles, labels = ax.get_legend_handles_labels()
+    options = {"handles": list(dict(zip(labels, handles)).values())} | options  # a label that comes twice is one entry
+    if count := len(options["handles"]):
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=count, columnspacing=1.2, borderaxespad=0.2, **options)
+
+
+def box(ax: Axes, x: float, y: float, text: str, colour: str) -> Text:
+    """A text in a box, both around (x, y)."""
+    frame = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
+    return ax.text(x, y, text, ha="center", va="center", bbox=frame)
+
+
+def arrow(ax: Axes, start: Text, end: Text) -> None:
+    """An arrow from one box to another, from border to border."""
+    look = {"arrowstyle": "-|>", "linewidth": 2, "color": GREY, "shrinkA": 0, "shrinkB": 0}
+    look |= {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+    ax.annotate("", end.get_position(), start.get_position(), arrowprops=look)
+
+
+def name_points(ax: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """Write each name beside its point (name, x, y), where it touches no line, no marker and no other name.
+
+    A name that finds no such place inside the axes, or none where it is clear whose name it is, is left out. Draw
+    everything else first.
+    """
+    ax.figure.canvas.figure.draw_without_rendering()  # from here on, places in pixels are final
+    taken, named = _pixels_of_lines(ax), list[Bbox]()
+    spots = ax.transData.transform([point[1:] for point in points])
+    for number, (name, x, y) in enumerate(points):
+        for right, up in ASIDE:
+            text = ax.annotate(name, (x, y), (right, up), textcoords="offset points")
+            text.set_horizontalalignment(("right", "center", "left")[np.sign(right) + 1])
+            text.set_verticalalignment(("top", "center", "bottom")[np.sign(up) + 1])
+            place = text.get_window_extent()
+            free = (_distances(place, taken) > 5 * ax.figure.dpi / 72).all() and not place.count_overlaps(named)
+            away = _distances(place, spots)
+            clear = 1.5 * away[number] <= np.delete(away, number).min(initial=np.inf)
+            if free and clear and ax.bbox.count_contains(place.corners()) == 4:
+                named.append(place)
+                break
+            text.remove()
+
+
+def _distances(box: Bbox, pixels: np.ndarray) -> np.ndarray:
+    """How far pixels `[pixels, 2]` are from a box; 0 inside."""
+    outside = np.maximum(np.maximum(box.min - pixels, pixels - box.max), 0)
+    return np.hypot(*outside.T)
+
+
+def _pixels_of_lines(ax: Axes) -> np.ndarray:
+    """Pixels that the lines of these axes and their markers stand on, `[pixels, 2]`."""
+    pixels = []
+    for line in ax.lines:
+        corners = line.get_transform().transform(line.get_xydata())
+        pixels.append(corners)
+        if line.get_linestyle() != "None":
+            shares = np.linspace(0, 1, 200)[:, None, None]
+            pixels.append((corners[:-1] * (1 - shares) + corners[1:] * shares).reshape(-1, 2))
+    return np.concatenate(pixels) if pixels else np.empty((0, 2))
