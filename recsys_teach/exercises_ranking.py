@@ -20,7 +20,7 @@ ERRORS = [0.85, 0.80, 0.74, 0.66, 0.60, 0.52, 0.55], [0.90, 0.87, 0.88, 0.86, 0.
 CURVE = pd.DataFrame(dict(zip(("train", "validation"), ERRORS)), pd.RangeIndex(1, 8, name="epoch"))
 
 
-def rmse(predicted, ratings):
+def root_mean_squared_error(predicted, ratings):
     """The root of the mean squared error, in stars; predicted and ratings `[rows]`."""
     return np.sqrt(np.mean((predicted - ratings) ** 2))
 
@@ -110,7 +110,7 @@ def _equally_wide(predicted, ratings, bins):
 EXERCISES = (
     Exercise(
         number="04.1",
-        reference=rmse,
+        reference=root_mean_squared_error,
         probe=lambda answer: answer(np.array([4.5, 4, 3, 1]), np.array([5.0, 4, 2, 3])),
         mistakes=(
             (lambda p, r: np.mean((p - r) ** 2), "That is the mean squared error, in squared stars: take its root."),
