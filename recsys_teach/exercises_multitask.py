@@ -28,20 +28,20 @@ def on_one_scale(rating_weight, retrieval_weight, batch_size):
     return rating_weight / batch_size, retrieval_weight
 
 
-def on_front(points):
-    """For each row, a boolean: is there no other that is at least as good at both, and better at one?"""
-    hits, errors = points["hit@10"].to_numpy(), points["rmse"].to_numpy()
-    as_good = (hits >= hits[:, None]) & (errors <= errors[:, None])
-    better = (hits > hits[:, None]) | (errors < errors[:, None])
-    return ~(as_good & better).any(axis=1)
-
-
 def most_hits(board, most):
     """The name of the pair with the highest hit@10 of those whose rmse is `most` or less; ValueError if none is."""
     fits = board[board["rmse"] <= most]
     if fits.empty:
         raise ValueError(f"no pair has an rmse of {most} or less")
     return fits["hit@10"].idxmax()
+
+
+def on_front(points):
+    """For each row, a boolean: is there no other that is at least as good at both, and better at one?"""
+    hits, errors = points["hit@10"].to_numpy(), points["rmse"].to_numpy()
+    as_good = (hits >= hits[:, None]) & (errors <= errors[:, None])
+    better = (hits > hits[:, None]) | (errors < errors[:, None])
+    return ~(as_good & better).any(axis=1)
 
 
 def best_of_both(board, floor, ceiling):
@@ -115,21 +115,6 @@ EXERCISES = (
     ),
     Exercise(
         number="05.2",
-        reference=on_front,
-        probe=lambda answer: answer(POINTS.copy()),
-        mistakes=(
-            (lambda p: _front(p, sign=1), "You look for the highest rmse. An error is better when it is lower."),
-            (_best_of_each, "These are the best at one task each. What lies between can be on the front as well."),
-            (lambda p: _front(p, need=np.all), "To dominate, better at one task and equal at the other is enough."),
-            (_without_itself, "Two equal points throw each other off your front. To dominate, one must be better."),
-            (lambda p: ~on_front(p), "These are the dominated ones: turn it round."),
-        ),
-        hint="Compare every row with every other: values[None] has the rivals, values[:, None] the row itself. Two "
-        "tables of booleans: as good at both, better at one.",
-        right="Each pair on the front is the best for somebody; of the others, nobody needs any.",
-    ),
-    Exercise(
-        number="05.3",
         reference=most_hits,
         probe=_chosen,
         mistakes=(
@@ -148,6 +133,21 @@ EXERCISES = (
         ),
         hint="First keep the rows that satisfy it, then ask these for the highest hit@10 (idxmax).",
         right="Whatever `most` is, this pair is on the front (but for ties): the front is the list of such answers.",
+    ),
+    Exercise(
+        number="05.3",
+        reference=on_front,
+        probe=lambda answer: answer(POINTS.copy()),
+        mistakes=(
+            (lambda p: _front(p, sign=1), "You look for the highest rmse. An error is better when it is lower."),
+            (_best_of_each, "These are the best at one task each. What lies between can be on the front as well."),
+            (lambda p: _front(p, need=np.all), "To dominate, better at one task and equal at the other is enough."),
+            (_without_itself, "Two equal points throw each other off your front. To dominate, one must be better."),
+            (lambda p: ~on_front(p), "These are the dominated ones: turn it round."),
+        ),
+        hint="Compare every row with every other: values[None] has the rivals, values[:, None] the row itself. Two "
+        "tables of booleans: as good at both, better at one.",
+        right="Each pair on the front is the best for somebody; of the others, nobody needs any.",
     ),
     Exercise(
         number="05.4",
