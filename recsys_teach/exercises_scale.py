@@ -154,7 +154,7 @@ EXERCISES = (
             (_speechless, SPEECHLESS),
         ),
         hint="range(start, stop, step) deals like cards. Evenly: lanes % workers is 0.",
-        right="Each lane once, and everybody as many: like cards, as `stream` deals them, or in blocks, which is as good.",
+        right="Each lane once, everybody as many: like cards, as `stream` deals them, or in blocks, which is as good.",
     ),
     Exercise(
         number="08.4",
