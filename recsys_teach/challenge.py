@@ -108,7 +108,7 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         shares = [self.closed(metric) for metric in (HITS, STARS)]
-        colour = COLOURS[NOT_YET if min(share for share in shares if share == share) <= 0 else RIGHT]
+        colour = COLOURS[RIGHT if all(0 < share < NEAR for share in shares if share == share) else NOT_YET]
         return (
             f'<div style="border: 4px double {colour}; padding: 0.5em 1.5em; display: inline-block; max-width: 50em">'
             f"<p>{CHALLENGE.number}</p><p><b>{escape(self.name)}</b></p>{self._shown().to_html()}"
