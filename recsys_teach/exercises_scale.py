@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 08: memory on paper, shuffled enough, lanes for workers, how many workers."""
+"""Floor 3: the exercises of notebook 08: how long vectors, shuffled enough, lanes for workers, how many workers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,9 @@ import numpy as np
 from recsys_teach.exercise import Exercise, empty
 
 BATCH, SHARES = np.array([0, 0, 1, 3, 3, 3, 2, 1]), np.array([0.4, 0.3, 0.2, 0.1])
-PLANS = (  # hours, steps, computing, sending, waiting
-    (2.0, 1_000_000, 7.1, 1.0, 18.0),  # alone: 1.97 hours
-    (1.0, 1_000_000, 7.2, 0.4, 1.0),  # with three, 2.4 + 0.27 + 1 ms are 1.02 hours: so four
-    (1.0, 1_000_000, 7.2, 0.4, 18.0),  # the waiting alone is five hours
-    (1.0, 1_000_000, 100.0, 0.5, 1.0),  # a heavy step: 48 workers are of use
-)
+MEMORIES = (3e6, 1e6, 1.05), (1e6, 3e6, 0.52), (2e6, 2e6, 0.1), (3e6, 1e6, 0.02)  # users, products, GB
+# hours, steps, computing, sending, waiting: one worker does it; four; none, since waiting alone takes five hours; 48
+PLANS = (2, 1e6, 7.1, 1, 18), (1, 1e6, 7.2, 0.4, 1), (1, 1e6, 7.2, 0.4, 18), (1, 1e6, 100, 0.5, 1)
 
 TWICE = "A lane that two workers read is trained on twice in every epoch: deal each lane out once."
 UNREAD = "There are lanes that nobody reads: each of 0 to 7 must be somebody's, however many workers there are."
@@ -22,9 +19,10 @@ BEYOND = "Workers are counted from 0: there is no worker 4 of 4, and yours gives
 SPEECHLESS = "It raises, and doesn't say why. Who started three workers needs a sentence: what is expected?"
 
 
-def training_gigabytes(users, products, dim):
-    """GB (10⁹ bytes) of all tables in training: a bias for a user, two for a product, with Adagrad's accumulators."""
-    return (users * (dim + 1) + products * (dim + 2)) * 4 * 2 / 1e9
+def longest_vectors(users, products, gigabytes):
+    """The largest `dim` with which all tables fit into that memory (GB of 10⁹ bytes) in training; 0 if none does."""
+    numbers = gigabytes * 1e9 / (4 * 2)
+    return max(0, int((numbers - users - 2 * products) // (users + products)))
 
 
 def same_twice(products, shares):
@@ -47,8 +45,7 @@ def lanes_of(worker, workers, lanes):
 def workers_needed(hours, steps, computing, sending, waiting):
     """The fewest workers, of 1 to 64, that do an epoch of `steps` steps in `hours` or less; 0 if no number does.
 
-    Milliseconds a step: one alone takes `computing`. Of `n` workers each takes computing / n, and (n - 1) / n of
-    `sending`, and `waiting`.
+    Milliseconds a step: one takes `computing`; `n` workers computing / n, (n - 1) / n of `sending`, and `waiting`.
     """
     for n in range(1, 65):
         step = computing / n + (sending * (n - 1) / n + waiting if n > 1 else 0)
@@ -57,9 +54,9 @@ def workers_needed(hours, steps, computing, sending, waiting):
     return 0
 
 
-def _plans(answer: Callable) -> Any:
-    numbers = [answer(*plan) for plan in PLANS]
-    return ... if empty(numbers) else numbers
+def _each(cases: tuple) -> Callable[[Callable], Any]:
+    """A probe: what an answer makes of each of these inputs."""
+    return lambda answer: ... if empty(results := [answer(*case) for case in cases]) else results
 
 
 def _deals(answer: Callable) -> Any:
@@ -108,17 +105,20 @@ def _planner(step: Callable, best: Callable = min) -> Callable:
 EXERCISES = (
     Exercise(
         number="08.1",
-        reference=training_gigabytes,
-        probe=lambda answer: answer(3_000_000, 1_000_000, 32),
+        reference=longest_vectors,
+        probe=_each(MEMORIES),
         mistakes=(
-            (lambda u, p, d: (u * (d + 1) + p * (d + 2)) * 4 / 1e9, "Adagrad keeps a number for each number: add it."),
-            (lambda u, p, d: (u + p) * d * 8 / 1e9, "Those are the vectors. Where are the biases, one or two an id?"),
-            (lambda u, p, d: (u + p) * (d + 1) * 8 / 1e9, "A product has two biases, one in each of the two tasks."),
-            (lambda u, p, d: training_gigabytes(u, p, d) * 1e9 / 2**30, "You took 2³⁰, for GiB. A GB is 10⁹ bytes."),
-            (lambda u, p, d: training_gigabytes(u, p, d) * 8, "Those are gigabits: 32 bits are 4 bytes."),
+            (lambda u, p, gb: longest_vectors(u, p, 2 * gb), "Adagrad keeps a number for each number: where is it?"),
+            (
+                lambda u, p, gb: gb * 1e9 / 8 // (u + p),
+                "Biases are numbers, too: one of a user, two of a product.",
+            ),
+            (lambda u, p, gb: max(0, gb * 1e9 / 8 // (u + p) - 1), "A product has two biases, one in each task."),
+            (lambda u, p, gb: longest_vectors(u, p, gb * 2**30 / 1e9), "You took 2³⁰, for GiB. A GB is 10⁹ bytes."),
+            (lambda u, p, gb: (gb * 1e9 / 8 - u - 2 * p) // (u + p), "Where nothing fits, it isn't less than 0."),
         ),
-        hint="How many numbers has a user (a vector and a bias)? A product? Four bytes each, and Adagrad's beside it.",
-        right="Three million users and a million products: 1.1 GB. It isn't the model that is too large for a laptop.",
+        hint="Four bytes a number, and Adagrad's: how many numbers fit? Take the biases off, and share out the rest.",
+        right="Half as long vectors, nearly twice as many ids: that is often the cheapest way to one machine.",
     ),
     Exercise(
         number="08.2",
@@ -136,10 +136,9 @@ EXERCISES = (
             (lambda p, s: same_twice(p, s) * (len(p) - 1) / len(p), "A row has n - 1 others beside it, and not n."),
             (lambda p, s: same_twice(p, s) * np.sum(s**2) * len(s), "1 / products would hold if all sold alike."),
         ),
-        hint="First the share of pairs of different rows that agree: a product that comes up c times makes c (c - 1) "
-        "(np.bincount counts). Then divide by the chance that two random rows agree, which the shares tell.",
-        right="A random sample has 1 on average, and logQ corrects for just that. These eight rows have 0.6 by chance; "
-        "the table above takes the mean over many batches.",
+        hint="A product that comes up c times (np.bincount) makes c (c - 1) of the n (n - 1) pairs. Their sum is a share; "
+        "divide it by the chance that two random rows agree, which the shares of the products tell.",
+        right="A random sample has 1 on average, and logQ corrects for just that. These eight rows have 0.6, by luck.",
     ),
     Exercise(
         number="08.3",
@@ -159,7 +158,7 @@ EXERCISES = (
     Exercise(
         number="08.4",
         reference=workers_needed,
-        probe=_plans,
+        probe=_each(PLANS),
         mistakes=(
             (
                 _planner(lambda n, c, s, w: c / n + s * (n - 1) / n),
