@@ -136,8 +136,8 @@ EXERCISES = (
             (lambda p, s: same_twice(p, s) * (len(p) - 1) / len(p), "A row has n - 1 others beside it, and not n."),
             (lambda p, s: same_twice(p, s) * np.sum(s**2) * len(s), "1 / products would hold if all sold alike."),
         ),
-        hint="A product that comes up c times (np.bincount) makes c (c - 1) of the n (n - 1) pairs. Their sum is a share; "
-        "divide it by the chance that two random rows agree, which the shares of the products tell.",
+        hint="A product that comes up c times (np.bincount) makes c (c - 1) of the n (n - 1) pairs. Sum them up, and "
+        "divide their share by the chance that two random rows agree, which the shares of the products tell.",
         right="A random sample has 1 on average, and logQ corrects for just that. These eight rows have 0.6, by luck.",
     ),
     Exercise(
