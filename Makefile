@@ -61,13 +61,7 @@ solved: $(READY) ## Write build/solved: the notebooks with all solutions, execut
 notebooks: $(READY) ## Execute the notebooks and store them with their outputs
 	$(BIN)/python tools/notebook_tool.py store
 
-clean-handout: $(READY) ## Write build/handout: the notebooks without any output, to be filled in
-	$(BIN)/python tools/handout_tool.py handout
-
-solved: $(READY) ## Write build/solved: the notebooks with all solutions, executed; each must be right
-	$(BIN)/python tools/handout_tool.py solved
-
-notebooks: $(READY) ## Take stderr, widget state and machine's traces out of the stored notebooks
+clean-notebooks: $(READY) ## Take stderr, widget state and machine's traces out of the stored notebooks
 	$(BIN)/python tools/notebook_tool.py clean
 
 lock: $(READY) ## Renew the locks in requirements/

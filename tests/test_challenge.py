@@ -13,7 +13,7 @@ from recsys_teach.baselines import DampedBiases, Oracle, Popularity
 from recsys_teach.exercise import NOT_ATTEMPTED, NOT_YET
 from recsys_teach.ladder import fit_model, multitask
 from recsys_teach.recipes import recipe_for
-from recsys_teach.scoreboard import scoreboard
+from recsys_teach.scoreboard import row_metrics, scoreboard
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_by_time
 
@@ -182,3 +182,7 @@ def test_the_model_of_the_course_closes_a_third_of_the_gap_for_purchases_and_a_f
     assert 0.2 < certificate.closed("rmse") < 0.4
     assert certificate.table.loc["gap closed", ("hit@10", "warm users")] > 0.5
     assert abs(certificate.table.loc["gap closed", ("hit@10", "new users")]) < 0.1
+
+    ahead = row_metrics(model, *module._parts())["hit@10"] - row_metrics(Popularity(train), *module._parts())["hit@10"]
+    floor, ceiling = certificate.table["hit@10", "all"][["floor", "ceiling"]]
+    assert 0.02 < ahead.std() / len(ahead) ** 0.5 / (ceiling - floor) < 0.04  # so a few points are luck

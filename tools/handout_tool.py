@@ -20,12 +20,16 @@ from recsys_teach.exercises import EXERCISES
 
 HANDOUT, SOLVED = tool.BUILD / "handout", tool.BUILD / "solved"
 CHECK = re.compile(r'^exercises\.check\("([\d.]+)", (\w+)\)$', re.MULTILINE)
+OUTSIDE = re.compile(r"\[([^\]]*)\]\(\.\./[^)]*\)")
 
 
-def without_outputs(notebook: NotebookNode) -> NotebookNode:
-    """The notebook as if nobody had run it."""
-    for cell in tool.code_cells(notebook):
-        cell.outputs, cell.execution_count = [], None
+def on_its_own(notebook: NotebookNode) -> NotebookNode:
+    """The notebook as if nobody had run it, for another folder: a link that leads out of it becomes its words."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        else:
+            cell.source = OUTSIDE.sub(r"\1", cell.source)
     return notebook
 
 
@@ -34,7 +38,7 @@ def solved(notebook: NotebookNode) -> NotebookNode:
     for cell in tool.code_cells(notebook):
         if found := CHECK.search(cell.source):
             cell.source = solved_cell(cell.source, EXERCISES[found[1]], found[2])
-    return without_outputs(notebook)
+    return on_its_own(notebook)
 
 
 def solved_cell(source: str, exercise: Exercise, name: str) -> str:
@@ -86,25 +90,28 @@ def not_right(notebook: NotebookNode) -> list[str]:
 
 def write_handout(paths: list[Path]) -> None:
     """The notebooks as learners get them, and the glossary, in build/handout."""
-    HANDOUT.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        nbformat.write(without_outputs(nbformat.read(path, as_version=4)), HANDOUT / path.name)
-    shutil.copy(tool.NOTEBOOKS / "glossary.md", HANDOUT)
+    _write(HANDOUT, {path.name: on_its_own(nbformat.read(path, as_version=4)) for path in paths})
     print(f"{len(paths)} notebooks without outputs, and the glossary: {_short(HANDOUT)}")
 
 
 def write_solved(paths: list[Path]) -> None:
     """The notebooks with their solutions, executed, in build/solved; ends with what isn't right, if anything."""
-    SOLVED.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        nbformat.write(solved(nbformat.read(path, as_version=4)), SOLVED / path.name)
-    complaints = []
+    _write(SOLVED, {path.name: solved(nbformat.read(path, as_version=4)) for path in paths})
+    complaints, run = [], 0
     for path, notebook in tool.execute_all([SOLVED / path.name for path in paths]):
         nbformat.write(tool.clean(notebook), path)
         complaints += not_right(notebook)
+        run += 1
     if complaints:
         sys.exit("\n".join(complaints))
-    print(f"{len(paths)} notebooks with their solutions, every check of which says right: {_short(SOLVED)}")
+    print(f"{run} notebooks with their solutions, every check of which says right: {_short(SOLVED)}")
+
+
+def _write(folder: Path, notebooks: dict[str, NotebookNode]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, notebook in notebooks.items():
+        nbformat.write(notebook, folder / name)
+    shutil.copy(tool.NOTEBOOKS / "glossary.md", folder)
 
 
 def _short(folder: Path) -> Path:
