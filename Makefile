@@ -25,7 +25,7 @@ endif
 export RECSYS_TEACH_SITE := $(abspath $(SITE))
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help setup classic bench run site site-env test lint lab app lock notebooks clean-notebooks clean
+.PHONY: help setup classic bench run site site-env test lint lab app lock handout solved notebooks clean-notebooks clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ lab: $(READY) ## Open JupyterLab on the first notebook
 
 app: $(READY) ## Open the weight lab as a page without code
 	$(BIN)/voila notebooks/app/weight_lab.ipynb --theme=light
+
+handout: $(READY) ## Write build/handout: the notebooks without any output, to be filled in
+	$(BIN)/python tools/handout_tool.py handout
+
+solved: $(READY) ## Write build/solved: the notebooks with all solutions, executed; each must be right
+	$(BIN)/python tools/handout_tool.py solved
 
 notebooks: $(READY) ## Execute the notebooks and store them with their outputs
 	$(BIN)/python tools/notebook_tool.py store

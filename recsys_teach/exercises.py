@@ -1,4 +1,7 @@
-"""Floor 4: the exercises of all notebooks by their numbers: `check` an answer, ask for a `hint` or the `solution`."""
+"""Floor 4: the exercises of all notebooks by their numbers: `check` an answer, ask for a `hint` or the `solution`.
+
+And the closing challenge: `challenge` and `submit`.
+"""
 
 import os
 from typing import Any
@@ -13,6 +16,8 @@ from recsys_teach import (
     exercises_serving,
     exercises_towers,
 )
+from recsys_teach.challenge import challenge as challenge
+from recsys_teach.challenge import submit as submit
 from recsys_teach.exercise import Exercise, Feedback, Folded
 
 EXERCISES: dict[str, Exercise] = {

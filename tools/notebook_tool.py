@@ -1,10 +1,12 @@
-"""Runs, stores and cleans the course's notebooks: `python tools/notebook_tool.py run|store|clean [NOTEBOOK ...]`."""
+"""Runs, stores, cleans, measures notebooks: `python tools/notebook_tool.py run|store|clean|minutes [NOTEBOOK ...]`."""
 
 import argparse
+import math
 import os
 import re
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import nbformat
@@ -81,6 +83,13 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def minutes(notebook: NotebookNode) -> int:
+    """How long it takes to read up to the exercises: words of prose and code, 200 a minute, up to the next five."""
+    read = takewhile(lambda cell: not cell.source.startswith("## Exercises"), notebook.cells)
+    words = sum(len(re.findall(r"\w+", cell.source)) for cell in read)
+    return 5 * math.ceil(words / (5 * 200))
+
+
 def execute(path: Path, bar: tqdm) -> NotebookNode:
     """The notebook, run from top to bottom in a fresh kernel; progress bars inside it are silent."""
     notebook = nbformat.read(path, as_version=4)
@@ -147,14 +156,21 @@ def clean_stored(paths: list[Path]) -> None:
         nbformat.write(clean(nbformat.read(path, as_version=4)), path)
 
 
+def print_minutes(paths: list[Path]) -> None:
+    """Print how long each takes to read."""
+    for path in paths:
+        print(f"{minutes(nbformat.read(path, as_version=4)):3} minutes  {path.name}")
+
+
 def main() -> None:
     """Do what the first argument says, to all notebooks or to those named after it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["run", "store", "clean"])
+    parser.add_argument("what", choices=["run", "store", "clean", "minutes"])
     parser.add_argument("notebooks", nargs="*", type=Path, default=sorted(NOTEBOOKS.glob("*.ipynb")))
     arguments = parser.parse_args()
     try:
-        {"run": run, "store": store, "clean": clean_stored}[arguments.what](arguments.notebooks)
+        what = {"run": run, "store": store, "clean": clean_stored, "minutes": print_minutes}[arguments.what]
+        what(arguments.notebooks)
     except CellExecutionError as error:
         sys.exit(f"a cell failed:\n{error}")
 

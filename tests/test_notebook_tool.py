@@ -1,0 +1,131 @@
+"""Notebooks for a class: how long they take to read, as they are handed out, and with their solutions."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import handout_tool as handout
+import nbformat
+import notebook_tool as tool
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from recsys_teach.exercise import RIGHT, Exercise
+
+PATHS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))
+COURSE = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.mark.parametrize(("words", "expected"), [(1_000, 5), (1_001, 10), (2_000, 10)])
+def test_minutes_are_words_of_prose_and_code_before_the_exercises(words, expected):
+    cells = [new_markdown_cell("**a** word, " * 200), new_code_cell("x = 'y'\n" * ((words - 400) // 2))]
+    cells += [new_markdown_cell("odd" if words % 2 else ""), new_markdown_cell("## Exercises\n" + "more " * 9_000)]
+    assert tool.minutes(new_notebook(cells=cells)) == expected
+
+
+@COURSE
+def test_a_notebook_says_how_long_it_takes_to_read(path):
+    notebook = read(path)
+    assert f"**Time** about {tool.minutes(notebook)} minutes to read, " in notebook.cells[0].source
+
+
+def test_handed_out_without_outputs_and_otherwise_the_same(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(handout, "HANDOUT", tmp_path / "handout")
+    handout.write_handout(PATHS)
+    for path in PATHS:
+        given, stored = read(tmp_path / "handout" / path.name), read(path)
+        assert [cell.id for cell in given.cells] == [cell.id for cell in stored.cells]
+        assert [cell.source for cell in tool.code_cells(given)] == [cell.source for cell in tool.code_cells(stored)]
+        assert all(cell.outputs == [] and cell.execution_count is None for cell in tool.code_cells(given))
+    assert (tmp_path / "handout" / "glossary.md").read_text() == (PATHS[0].parent / "glossary.md").read_text()
+    assert "8 notebooks" in capsys.readouterr().out
+
+
+def test_a_link_out_of_the_folder_becomes_its_words():
+    cells = [new_markdown_cell("The [results](../benchmarks/results.md) of [01](01_data.ipynb).")]
+    assert handout.on_its_own(new_notebook(cells=cells)).cells[0].source == "The results of [01](01_data.ipynb)."
+
+
+def imports(notebook):
+    """The import statements of a notebook, as code."""
+    trees = [ast.parse(cell.source) for cell in tool.code_cells(notebook)[1:]]
+    statements = [node for tree in trees for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n".join(ast.unparse(statement) for statement in statements)
+
+
+@COURSE
+def test_every_solution_is_right_in_its_cell(path):
+    notebook = handout.solved(read(path))
+    cells = [cell.source for cell in tool.code_cells(notebook) if handout.CHECK.search(cell.source)]
+    assert len(cells) >= 3
+    for source in cells:
+        assert not re.search(r"= \.\.\.|return \.\.\.", source)
+        namespace = {"__name__": "notebook"}
+        exec(imports(notebook), namespace)
+        *statements, check = ast.parse(source).body
+        exec(compile(ast.Module(statements, []), path.name, "exec"), namespace)
+        feedback = eval(ast.unparse(check), namespace)
+        assert (feedback.verdict, feedback.exercise.number) == (RIGHT, handout.CHECK.search(source)[1])
+
+
+def test_a_solved_notebook_is_run_and_says_right(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(handout, "SOLVED", tmp_path)
+    handout.write_solved(PATHS[:1])
+    notebook = read(tmp_path / PATHS[0].name)
+    assert tool.problems(notebook) == []
+    assert handout.not_right(notebook) == []
+    assert sum(bool(handout.CHECK.search(cell.source)) for cell in notebook.cells) >= 3
+    assert "every check of which says right" in capsys.readouterr().out
+
+
+def test_what_is_not_right_is_told():
+    cells = [
+        new_code_cell('exercises.check("01.1", a)', outputs=[result("01.1 right: so it is")]),
+        new_code_cell('exercises.check("01.2", a)', outputs=[result("01.2 not yet: no")]),
+        new_code_cell('exercises.check("01.3", a)'),
+    ]
+    assert handout.not_right(new_notebook(cells=cells)) == ["01.2 not yet: no", "01.3 says nothing"]
+
+
+def result(text):
+    return new_output("execute_result", {"text/plain": text})
+
+
+def double(a):
+    """Twice `a`."""
+    return 2 * a
+
+
+def exercise(reference, solution=""):
+    return Exercise(number="00.1", reference=reference, mistakes=(), hint="", right="", solution=solution)
+
+
+STUB = 'import math\n\n\ndef double(a):\n    """Twice `a`."""\n    return ...\n\n\nexercises.check("00.1", double)'
+
+
+def test_the_stub_of_a_function_is_replaced_and_nothing_else():
+    cell = handout.solved_cell(STUB, exercise(double), "double")
+    assert cell == STUB.replace("return ...", "return 2 * a")
+    assert inspect.getsource(double).strip() in cell
+
+
+@pytest.mark.parametrize(
+    ("reference", "solution", "line"),
+    [(42, "", "answer = 42"), (42, "6 * 7", "answer = 6 * 7"), (42, "b = 6\nanswer = 7 * b", "b = 6\nanswer = 7 * b")],
+)
+def test_the_stub_of_a_value_is_replaced(reference, solution, line):
+    source = 'b = 1\nanswer = ...\nexercises.check("00.1", answer)'
+    solved = handout.solved_cell(source, exercise(reference, solution), "answer")
+    assert solved == source.replace("answer = ...", line)
+
+
+def test_a_stub_or_a_solution_of_another_name_is_told():
+    with pytest.raises(ValueError, match=r"the cell of 00.1 defines twice 0 times: expected one stub"):
+        handout.solved_cell(STUB, exercise(double), "twice")
+    with pytest.raises(ValueError, match=r"the solution of 00.1 doesn't define double"):
+        handout.solved_cell(STUB, exercise(read), "double")
