@@ -36,6 +36,8 @@ class Exercise:
         probe: an answer → what of it is compared. It makes its inputs anew each time, for an answer may change them.
         verdict: what came out of the probe → what is wrong with it, None if nothing is. Where there are many right
             answers (a model that is good enough), this takes the place of the comparison.
+        given: what the probe gives to an answer, or does with it, as the beginning of a sentence ("For k = 5"): it is
+            shown to who makes a mistake that nobody foresaw.
         solution: what is shown as the solution; without it, the source of `reference`.
     """
 
@@ -46,18 +48,21 @@ class Exercise:
     right: str
     probe: Callable[[Any], Any] = _itself
     verdict: Callable[[Any], str | None] | None = None
+    given: str = ""
     solution: str = ""
 
     def complaint(self, result: Any) -> str | None:
         """What is wrong with an answer of which the probe made `result`; None if nothing is."""
         if self.verdict is not None:
             return self.verdict(result)
-        if same(result, self.probe(self.reference)):
+        expected = self.probe(self.reference)
+        if same(result, expected):
             return None
         for mistake, words in self.mistakes:
             if same(result, self.probe(mistake)):
                 return words
-        return f"That isn't right, nor is it one of the usual mistakes. Got {_short(result)}."
+        lead = f"{self.given} it" if self.given else "It"
+        return f"Not right, nor one of the usual mistakes. {lead} gives {_difference(result, expected)}."
 
     def check(self, answer: Any) -> "Feedback":
         """What there is to say about this answer."""
@@ -134,6 +139,8 @@ def same(one: Any, other: Any) -> bool:
         return False
     if {left.dtype.kind, right.dtype.kind} <= set("biuf"):
         return bool(np.allclose(left.astype(float), right.astype(float), rtol=1e-4, atol=1e-6, equal_nan=True))
+    if (left.dtype.kind in "biuf") != (right.dtype.kind in "biuf"):
+        return False  # "1" isn't 1
     return left.astype(str).tolist() == right.astype(str).tolist()
 
 
@@ -148,7 +155,16 @@ def _array(result: Any) -> np.ndarray:
         return np.array(str(result))
 
 
+def _difference(result: Any, expected: Any) -> str:
+    """Both, side by side, or their shapes, if these differ."""
+    one, other = _array(result), _array(expected)
+    if one.shape != other.shape and one.ndim and other.ndim:
+        return f"the shape {one.shape}, where {other.shape} is right"
+    return f"{_short(result)}, where {_short(expected)} is right"
+
+
 def _short(result: Any) -> str:
     array = _array(result)
-    text = " ".join(repr(array.round(3) if array.dtype.kind == "f" else result).split())
+    array = array.round(3) if array.dtype.kind == "f" else array
+    text = str(array.tolist() if array.dtype.kind in "biuf" else result)
     return text if len(text) < 120 else text[:117] + "..."

@@ -5,7 +5,8 @@ import pandas as pd
 
 from recsys_teach.exercise import Exercise, empty
 
-PLACES = np.array([1.0, 2.0, 10.0, 11.0, np.inf])  # two clear hits, one at the edge, one beyond it, a new product
+PLACES = np.array([1.0, 2.0, 5.0, 6.0, np.inf])  # two clear hits, one at the edge, one beyond it, a new product
+GIVEN = "For places [1, 2, 5, 6, inf] and k = 5"
 RATINGS = np.array([5.0, 5.0, 4.0])
 
 
@@ -32,16 +33,18 @@ def last_fifth(reviews):
 
 
 def _diary():
-    """Ten reviews that aren't in the order of time."""
+    """Ten reviews that aren't in the order of time, and more of them early than late."""
     days = [3, 9, 1, 7, 5, 0, 8, 2, 6, 4]
-    times = pd.Timestamp("2023-01-01", tz="UTC") + pd.to_timedelta(days, unit="D")
+    times = pd.Timestamp("2023-01-01", tz="UTC") + pd.to_timedelta([day**2 for day in days], unit="D")
     return pd.DataFrame({"user_id": list("aabbaabbab"), "product_id": [f"p{day}" for day in days], "timestamp": times})
 
 
 def _parts(split):
     """Which products an answer puts into which part."""
     parts = split(_diary())
-    return parts if empty(parts) else [sorted(part["product_id"]) for part in parts]
+    if empty(parts) or isinstance(parts, pd.DataFrame):
+        return parts if empty(parts) else "one table"
+    return [sorted(part["product_id"]) for part in parts]
 
 
 def _in_file_order(reviews):
@@ -51,6 +54,12 @@ def _in_file_order(reviews):
 def _at_random(reviews):
     test = reviews.sample(frac=0.2, random_state=0)
     return reviews.drop(test.index), test
+
+
+def _by_the_clock(reviews):
+    times = reviews["timestamp"]
+    cut = times.min() + 0.8 * (times.max() - times.min())
+    return reviews[times <= cut], reviews[times > cut]
 
 
 def _swapped(reviews):
@@ -66,7 +75,8 @@ EXERCISES = (
     Exercise(
         number="01.1",
         reference=hit_rate,
-        probe=lambda answer: answer(PLACES.copy(), 10),
+        probe=lambda answer: answer(PLACES.copy(), 5),
+        given=GIVEN,
         mistakes=(
             (lambda places, k: np.mean(places < k), "Place k itself is still on the list: is it in yours?"),
             (lambda places, k: np.sum(places <= k), "That counts the hits. A rate is their share of all test rows."),
@@ -78,7 +88,8 @@ EXERCISES = (
     Exercise(
         number="01.2",
         reference=ndcg,
-        probe=lambda answer: answer(PLACES.copy(), 10),
+        probe=lambda answer: answer(PLACES.copy(), 5),
+        given=GIVEN,
         mistakes=(
             (
                 lambda places, k: np.mean(np.where(places <= k, 1 / np.log(1 + places), 0)),
@@ -103,7 +114,8 @@ EXERCISES = (
     Exercise(
         number="01.3",
         reference=product_bias,
-        probe=lambda answer: answer(RATINGS.copy(), 3.9, 5.0),
+        probe=lambda answer: answer(RATINGS.copy(), 3.9, 4.0),
+        given="For ratings [5, 5, 4], a mean of 3.9 and a damping of 4",
         mistakes=(
             (
                 lambda ratings, mean, damping: np.mean(ratings - mean),
@@ -117,9 +129,17 @@ EXERCISES = (
                 lambda ratings, mean, damping: np.mean(ratings) - mean + damping,
                 "Damping isn't added to the bias. It is a number of further ratings, in the denominator.",
             ),
+            (
+                lambda ratings, mean, damping: np.sum(ratings - mean) / (len(ratings) + 5),
+                "Right for a damping of 5. But it is an argument, and here it is another one.",
+            ),
+            (
+                lambda ratings, mean, damping: (np.sum(ratings) + damping * mean) / (len(ratings) + damping),
+                "That is a damped mean. The bias is what it is *above* the mean of all.",
+            ),
         ),
         hint="Sum up what each rating is above the mean, and divide by the number of ratings plus the damping.",
-        right="Three ratings are 0.77 above the mean, and the bias is 0.29: beside five average ones, three weigh 3/8.",
+        right="Three ratings are 0.77 above the mean, and the bias is 0.33: beside four average ones, three weigh 3/7.",
     ),
     Exercise(
         number="01.4",
@@ -128,6 +148,11 @@ EXERCISES = (
         mistakes=(
             (_in_file_order, "These are the last rows of the file, not the latest reviews: sort by timestamp first."),
             (_at_random, "That is a random fifth, so training would know the future of its test rows."),
+            (_by_the_clock, "That is the last fifth of the *time*. It should be the latest fifth of the *reviews*."),
+            (
+                lambda reviews: last_fifth(reviews)[1],
+                "That is one table. Return both: the training part, the test part.",
+            ),
             (_swapped, "The parts are swapped: first the one to learn from, then the one to test on."),
             (_first_fifth, "You hold the oldest fifth back, and would learn from the future: which way is it sorted?"),
         ),

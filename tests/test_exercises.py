@@ -91,6 +91,7 @@ PLUS = Exercise(
     reference=lambda a, b: a + b,
     probe=lambda answer: answer(2, 3),
     mistakes=((lambda a, b: a * b, "you multiplied <b>"),),
+    given="For a = 2 and b = 3",
     hint="add & see",
     right="five",
 )
@@ -101,14 +102,26 @@ def test_what_a_cell_shows_of_an_answer():
     assert "you multiplied &lt;b&gt;" in PLUS.check(lambda a, b: 6)._repr_html_()
     assert ">A hint</summary><p>add &amp; see</p>" in PLUS.check(lambda a, b: 6)._repr_html_()
     assert "summary" not in PLUS.check(lambda a, b: 5)._repr_html_()
-    assert PLUS.check(lambda a, b: 7).words == "That isn't right, nor is it one of the usual mistakes. Got 7."
+    assert PLUS.check(lambda a, b: 7).words == (
+        "Not right, nor one of the usual mistakes. For a = 2 and b = 3 it gives 7, where 5 is right."
+    )
     assert repr(PLUS.check(lambda a, b: ...)) == repr(PLUS.check(...))
     assert repr(PLUS.check(lambda a, b: ...)) == "00.1 not attempted: put your answer in the place of the three dots."
     assert repr(PLUS.check(lambda a, b: None)) == "00.1 not attempted: it returns nothing: a function needs return."
     assert repr(PLUS.check(lambda a, b: [..., ...])) == repr(PLUS.check(...))
     assert repr(PLUS.check(lambda a, b: [None, None])) == repr(PLUS.check(lambda a, b: None))
-    assert PLUS.check(lambda a, b: [[1], [1, 2]]).words.endswith("Got [[1], [1, 2]].")
+    assert PLUS.check(lambda a, b: [[1], [1, 2]]).words.endswith("gives [[1], [1, 2]], where 5 is right.")
     assert PLUS.check(lambda a: a).words.startswith("Your answer stopped with TypeError: ")
+
+
+LIST = Exercise(
+    number="00.2", reference=lambda: np.ones((2, 3)), mistakes=(), hint="", right="", probe=lambda answer: answer()
+)
+
+
+def test_an_unforeseen_shape_is_named():
+    assert LIST.check(lambda: np.ones((3, 2))).words.endswith("It gives the shape (3, 2), where (2, 3) is right.")
+    assert LIST.check(lambda: np.zeros((2, 3))).words.endswith("where [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]] is right.")
 
 
 def test_hint_and_solution_unfold():
@@ -135,4 +148,5 @@ def test_results_are_the_same_whatever_holds_them():
     assert not same([1, 2], [1, 2, 3])
     assert not same(np.ones(2), np.ones((2, 1)))
     assert not same("a", 1)
+    assert not same(["1", "2"], [1, 2])
     assert not same({"a": 1}, {"b": 1})

@@ -84,10 +84,10 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def minutes(notebook: NotebookNode) -> int:
-    """How long it takes to read up to the exercises: words of prose and code, 200 a minute, up to the next five."""
+    """How long it takes to read up to the exercises: words of prose and code, 120 a minute, up to the next five."""
     read = takewhile(lambda cell: not cell.source.startswith("## Exercises"), notebook.cells)
     words = sum(len(re.findall(r"\w+", cell.source)) for cell in read)
-    return 5 * math.ceil(words / (5 * 200))
+    return 5 * math.ceil(words / (5 * 120))
 
 
 def execute(path: Path, bar: tqdm) -> NotebookNode:
