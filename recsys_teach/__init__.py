@@ -1,4 +1,4 @@
-"""Floor 0: the course's shared code. Importing it loads no TensorFlow.
+"""Layer 0: the course's shared code. Importing it loads no TensorFlow.
 
 TensorFlow Recommenders is written for Keras 2. TensorFlow 2.16 and later hand out Keras 3 as ``tf.keras``
 unless ``TF_USE_LEGACY_KERAS=1`` is set before ``tf.keras`` is first touched, so that is set here, once. The same

@@ -1,4 +1,4 @@
-"""Floor 1: reviews written as Amazon publishes them, so that what reads its files can be tried on a generated shop."""
+"""Layer 1: reviews written as Amazon publishes them, so that what reads its files can be tried on a generated shop."""
 
 import os
 

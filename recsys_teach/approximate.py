@@ -1,4 +1,4 @@
-"""Floor 2: most of the best products without a look at all of them, for catalogues that an exact index is slow for.
+"""Layer 2: most of the best products without a look at all of them, for catalogues that an exact index is slow for.
 
 The index is an HNSW graph (Malkov & Yashunin 2018, "Efficient and robust approximate nearest neighbor search using
 hierarchical navigable small world graphs"), by `hnswlib`. It looks for the nearest vectors; the highest dot products

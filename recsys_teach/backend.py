@@ -1,4 +1,4 @@
-"""Floor 3: the one place that loads TensorFlow and TFRS, on Keras 2 (see `__init__`) and without noise.
+"""Layer 3: the one place that loads TensorFlow and TFRS, on Keras 2 (see `__init__`) and without noise.
 
 `from recsys_teach.backend import tf, tfrs` is `import tensorflow as tf, tensorflow_recommenders as tfrs`, but for
 a dozen log lines on stderr that TensorFlow writes while it loads and that no log level silences.

@@ -1,4 +1,4 @@
-"""Floor 2: what any model has to beat (the floor), and what none can (the ceiling).
+"""Layer 2: what any model has to beat (the floor), and what none can (the ceiling).
 
 Each of them is a recommender: it has `products` and `scores(reviews) -> [rows, products]`, or
 `ratings(reviews) -> [rows]`, or both. So do the TensorFlow models; the scoreboard knows no more than that.

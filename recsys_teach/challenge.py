@@ -1,4 +1,4 @@
-"""Floor 3: the closing challenge: a shop that nobody has seen. How much of the way from floor to ceiling do you go?
+"""Layer 3: the closing challenge: a shop that nobody has seen. How much of the way from floor to ceiling do you go?
 
 `challenge()` is what there is to learn from, and `submit(recommender)` judges on reviews that are never shown, with the
 scoreboard. Held back are the latest reviews, for that is what a shop wants to know: what will they buy *next*? It is

@@ -1,4 +1,4 @@
-"""Floor 8: the commands. `recsys-teach compare` for any reviews; `prepare` and `train` for more than memory holds."""
+"""Layer 8: the commands. `recsys-teach compare` for any reviews; `prepare` and `train` for more than memory holds."""
 
 import json
 from collections.abc import Iterator
@@ -27,6 +27,14 @@ def _one_sentence(*errors: type[Exception]) -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
+def _columns(pairs: list[str]) -> dict[str, str] | None:
+    """`["customer=user_id"]` as `{"customer": "user_id"}`, None for none."""
+    for pair in pairs:
+        if not all(pair.partition("=")):
+            raise ValueError(f"--column is {pair!r}: expected the file's name, =, and ours, such as customer=user_id.")
+    return dict(pair.rsplit("=", 1) for pair in pairs) or None
+
+
 def _version(show: bool) -> None:
     if show:
         typer.echo(f"recsys-teach {__version__}")
@@ -52,11 +60,15 @@ def compare(
     exclude_seen: Annotated[
         bool, typer.Option("--exclude-seen/--include-seen", help="Is what a user bought in training a candidate?")
     ] = True,
+    column: Annotated[
+        list[str] | None, typer.Option(help="What a column of the file means, such as customer=user_id; repeatable.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Train the whole ladder on SOURCE, and print every model's scores on the reviews held back."""
     with _one_sentence():
-        result = comparison.compare(source, split=split, seed=seed, exclude_seen=exclude_seen)
+        columns = _columns(column or [])
+        result = comparison.compare(source, split=split, seed=seed, exclude_seen=exclude_seen, columns=columns)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:

@@ -1,4 +1,4 @@
-"""Floor 4: who trains? Several processes that train one model find each other, and themselves, in TF_CONFIG."""
+"""Layer 4: who trains? Several processes that train one model find each other, and themselves, in TF_CONFIG."""
 
 import json
 import os

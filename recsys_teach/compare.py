@@ -1,4 +1,4 @@
-"""Floor 7: the whole ladder on anybody's reviews, as plain data and as a table: what `recsys-teach compare` prints."""
+"""Layer 7: the whole ladder on anybody's reviews, as plain data and as a table: what `recsys-teach compare` prints."""
 
 import math
 from collections.abc import Callable
@@ -24,10 +24,20 @@ class SplitKind(str, Enum):
     random = "random"
 
 
-def compare(source: str, *, split: SplitKind | None, seed: int, exclude_seen: bool) -> dict:
-    """The scores of the ladder on `source` as plain data, ready for JSON; a score that a model doesn't have is None."""
+def compare(
+    source: str,
+    *,
+    split: SplitKind | None,
+    seed: int,
+    exclude_seen: bool,
+    columns: dict[str, str] | None = None,
+) -> dict:
+    """The scores of the ladder on `source` as plain data, ready for JSON; a score that a model doesn't have is None.
+
+    `columns` are names of a file's columns, theirs to ours, as in `data.load_reviews`.
+    """
     shop = generate_shop(seed=seed) if source == "generated" else None
-    reviews = shop.reviews if shop else load_reviews(source)
+    reviews = shop.reviews if shop else load_reviews(source, columns=columns)
     if split is None:
         split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random
     hold_back: Callable[..., Split] = split_by_time if split is SplitKind.time else partial(split_at_random, seed=seed)

@@ -1,4 +1,4 @@
-"""Floor 1: `load_reviews` makes a reviews table from a generated shop, the Amazon sample, or your own file.
+"""Layer 1: `load_reviews` makes a reviews table from a generated shop, the Amazon sample, or your own file.
 
 Files are read as text first and given their types by `check_reviews`, so that an id such as "0528881469" keeps its
 zero, and a user called "NA" stays one.

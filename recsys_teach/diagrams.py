@@ -1,4 +1,4 @@
-"""Floor 2: diagrams drawn from the course's real objects: the two towers, a batch, the products' vectors.
+"""Layer 2: diagrams drawn from the course's real objects: the two towers, a batch, the products' vectors.
 
 Like the pictures of `plots`, each returns its axes and one line of words that say the same. A diagram asks the objects
 it is given for their sizes, so it can't show a model that isn't there; TensorFlow is not needed for it.

@@ -1,4 +1,4 @@
-"""Floor 6: the ladder's multitask model, trained on a prepared folder by one process or by several together.
+"""Layer 6: the ladder's multitask model, trained on a prepared folder by one process or by several together.
 
 Several processes, on one machine or on many, start the same script with the same arguments. Who they are stands in
 the environment variable TF_CONFIG, the same for all but for the index:

@@ -1,4 +1,4 @@
-"""Floor 2: one style for all of the course's pictures, and names that don't stand on one another.
+"""Layer 2: one style for all of the course's pictures, and names that don't stand on one another.
 
 The style is made for a projector: 7 inches wide, no text below 12 points, no curve below 2. It holds while one of our
 pictures is drawn and changes nothing for yours. The colours are Okabe & Ito's ("Color Universal Design", 2008),

@@ -1,4 +1,4 @@
-"""Floor 3: what an exercise is, and what is said about an answer to it.
+"""Layer 3: what an exercise is, and what is said about an answer to it.
 
 An exercise knows a right answer and the usual mistakes: answers of the same kind, each with the words that help the
 one who made it. An answer is *probed*, mostly by calling it with planted numbers, and what comes out is compared with

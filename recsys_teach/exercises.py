@@ -1,4 +1,4 @@
-"""Floor 4: the exercises of all notebooks by their numbers: `check` an answer, ask for a `hint` or the `solution`.
+"""Layer 4: the exercises of all notebooks by their numbers: `check` an answer, ask for a `hint` or the `solution`.
 
 And the closing challenge: `challenge` and `submit`.
 """
@@ -28,7 +28,7 @@ EXERCISES: dict[str, Exercise] = {
     )
     for exercise in module.EXERCISES
 }
-CLOSED = "RECSYS_TEACH_SOLUTIONS"  # set to "closed", it keeps the solutions folded up for good
+CLOSED = "RECSYS_TEACH_SOLUTIONS"  # set to "closed", or anything but "open", it keeps the solutions folded up
 
 
 def check(number: str, answer: Any) -> Feedback:
@@ -51,7 +51,7 @@ def hint(number: str) -> Folded:
 def solution(number: str) -> Folded:
     """A right answer, to be unfolded; not where the environment variable `RECSYS_TEACH_SOLUTIONS` is `closed`."""
     exercise = _exercise(number)
-    if os.environ.get(CLOSED) == "closed":
+    if os.environ.get(CLOSED, "open").strip().lower() not in {"open", ""}:
         return Folded(f"The solution of {number}", "Your teacher has closed the solutions.")
     return Folded(f"The solution of {number}", exercise.source(), code=True)
 

@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 06: who is new, what chance hits, how coarse the ruler is, an honest text."""
+"""Layer 3: the exercises of notebook 06: who is new, what chance hits, how coarse the ruler is, an honest text."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 01: metrics by hand, a damped bias, a split by time."""
+"""Layer 3: the exercises of notebook 01: metrics by hand, a damped bias, a split by time."""
 
 import numpy as np
 import pandas as pd

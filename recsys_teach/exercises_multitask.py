@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 05: weights on one scale, the Pareto front, a choice among trained pairs."""
+"""Layer 3: the exercises of notebook 05: weights on one scale, the Pareto front, a choice among trained pairs."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 04: errors of stars, early stopping, the factor head, a leak, calibration."""
+"""Layer 3: the exercises of notebook 04: errors of stars, early stopping, the factor head, a leak, calibration."""
 
 from functools import cache
 from types import SimpleNamespace

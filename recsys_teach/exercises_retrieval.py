@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 03: the in-batch softmax, two corrections of it, and a model to beat the floor."""
+"""Layer 3: the exercises of notebook 03: the in-batch softmax, two corrections of it, and a model to beat the floor."""
 
 from functools import lru_cache
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 08: how long vectors, shuffled enough, lanes for workers, how many workers."""
+"""Layer 3: the exercises of notebook 08: how long vectors, shuffled enough, lanes for workers, how many workers."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 07: the first k, recall, where a new product starts, when answers are the same."""
+"""Layer 3: the exercises of notebook 07: the first k, recall, where a new product starts, when answers are the same."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Floor 3: the exercises of notebook 02: numbers for ids, scores, means of words, parameters, one more feature."""
+"""Layer 3: the exercises of notebook 02: numbers for ids, scores, means of words, parameters, one more feature."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Floor 5: a server kept as a folder that TensorFlow Serving loads, whole or not at all.
+"""Layer 5: a server kept as a folder that TensorFlow Serving loads, whole or not at all.
 
     FOLDER/1/saved_model.pb, variables/   the SavedModel; the next export is FOLDER/2, and servers load the largest
     FOLDER/1/assets.extra/manifest.json   what it was made of, and how good it was

@@ -1,4 +1,4 @@
-"""Floor 2: a trained pair of towers and its rating head as two tables, which is all that recommending by ids takes.
+"""Layer 2: a trained pair of towers and its rating head as two tables, which is all that recommending by ids takes.
 
     score = u · p + c_p                                 c_p: the product bias of retrieval
     stars = mean + b_u + b_p + taste · u · p            for known users and products; else without u · p

@@ -1,4 +1,4 @@
-"""Floor 3: strings become ids, and ids become batches.
+"""Layer 3: strings become ids, and ids become batches.
 
 A network can't multiply strings. The vocabulary numbers every user, product and word *of the training rows* from
 1; 0 stands for whatever training never saw. Learning it from all rows, as many notebooks do, would tell the model

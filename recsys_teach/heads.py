@@ -1,4 +1,4 @@
-"""Floor 3: rating heads. A head looks at the vectors of a user and of a product and predicts stars.
+"""Layer 3: rating heads. A head looks at the vectors of a user and of a product and predicts stars.
 
 Both answer `head(users, products, ids) -> [batch, 1]`, and `penalty(ids)` is what their own regularisation adds to
 the loss of a batch.

@@ -1,4 +1,4 @@
-"""Floor 6: how good is a model that was trained on a prepared folder? The scoreboard, on some of its test rows."""
+"""Layer 6: how good is a model that was trained on a prepared folder? The scoreboard, on some of its test rows."""
 
 import os
 from pathlib import Path

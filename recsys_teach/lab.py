@@ -1,4 +1,4 @@
-"""Floor 3: the weight lab without its widgets: two weights, the trained model nearest to them, and what it recommends.
+"""Layer 3: the weight lab without its widgets: two weights, the trained model nearest to them, and what it recommends.
 
 `LabState` is plain data. `lab_page` turns it into HTML, `lab_view` puts sliders beside that.
 """

@@ -1,4 +1,4 @@
-"""Floor 3: the weight lab as pictures and tables: a `LabState` in, HTML out, and nothing else.
+"""Layer 3: the weight lab as pictures and tables: a `LabState` in, HTML out, and nothing else.
 
 The scatter is drawn as SVG, which a browser repaints in a few milliseconds; text takes the colour of the page, so it
 can be read in a dark theme, and nothing is told by colour alone.

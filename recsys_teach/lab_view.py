@@ -1,4 +1,4 @@
-"""Floor 3: the weight lab's widgets. They move a `LabState` and show what `lab_page` makes of it.
+"""Layer 3: the weight lab's widgets. They move a `LabState` and show what `lab_page` makes of it.
 
 Made of what ipywidgets 7.7 has too. A slider has no accessible name, so each stands beside a named box with the same
 value, and the whole lab can be used by keyboard.

@@ -1,4 +1,4 @@
-"""Floor 6: the whole ladder on one training table, from the floor to the multitask model.
+"""Layer 6: the whole ladder on one training table, from the floor to the multitask model.
 
 The models look at ids only. A review's own summary is written after the purchase: to predict from it would be to
 cheat.

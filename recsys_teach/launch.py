@@ -1,4 +1,4 @@
-"""Floor 2: where a product starts that nobody has bought yet: all that is known of it is its category."""
+"""Layer 2: where a product starts that nobody has bought yet: all that is known of it is its category."""
 
 import numpy as np
 import pandas as pd

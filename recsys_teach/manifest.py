@@ -1,4 +1,4 @@
-"""Floor 1: a prepared folder is looked at before it is used: what it says it holds, and whether that is there.
+"""Layer 1: a prepared folder is looked at before it is used: what it says it holds, and whether that is there.
 
 A run of hours must not end at a file that was cut short by a full disk or an interrupted copy.
 """

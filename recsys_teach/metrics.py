@@ -1,4 +1,4 @@
-"""Floor 2: how well was each test row answered? Hit rate, nDCG, MRR and RMSE, one value a row.
+"""Layer 2: how well was each test row answered? Hit rate, nDCG, MRR and RMSE, one value a row.
 
 Every test row has one right answer, the product that was bought. Its rank among all candidates says it all:
 

@@ -1,4 +1,4 @@
-"""Floor 5: multitask. One pair of towers learns both tasks at once, and two weights say which matters more.
+"""Layer 5: multitask. One pair of towers learns both tasks at once, and two weights say which matters more.
 
     loss = rating_weight · ranking loss + retrieval_weight · retrieval loss
 

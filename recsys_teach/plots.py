@@ -1,4 +1,4 @@
-"""Floor 2: the course's pictures. Each takes a frame and returns its axes and one line of words that say the same.
+"""Layer 2: the course's pictures. Each takes a frame and returns its axes and one line of words that say the same.
 
 The words are for those who can't see the picture, and `show` prints them under it. What they look like: `drawing`.
 """

@@ -1,4 +1,4 @@
-"""Floor 2: files of reviews that are larger than memory become a folder that models are trained from.
+"""Layer 2: files of reviews that are larger than memory become a folder that models are trained from.
 
 What `splits` and `features` do with a table in memory, DuckDB does here with one on disk, in stages: read, split,
 learn vocabulary and biases from the training rows, put ids in the place of strings, bring the rows into a random

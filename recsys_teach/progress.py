@@ -1,4 +1,4 @@
-"""Floor 4: what Keras' `fit` tells of a training that takes long: rows a second, the time left, and the losses."""
+"""Layer 4: what Keras' `fit` tells of a training that takes long: rows a second, the time left, and the losses."""
 
 from typing import Any
 

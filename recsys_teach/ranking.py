@@ -1,4 +1,4 @@
-"""Floor 4: ranking. How many stars would this user give this product?
+"""Layer 4: ranking. How many stars would this user give this product?
 
 The same two towers as in `retrieval`, and a rating head (see `heads`) that looks at both vectors:
 

@@ -1,4 +1,4 @@
-"""Floor 2: settings by rule of thumb, from the size of the data, so that nobody has to tune.
+"""Layer 2: settings by rule of thumb, from the size of the data, so that nobody has to tune.
 
 Each rule was found on generated shops of 1,000 to 300,000 reviews and is as simple as the results allowed. How many
 epochs to train isn't a rule: validation rows, held back from the training rows, decide it.

@@ -1,4 +1,4 @@
-"""Floor 3: what the replicas of a model that is trained in several processes tell each other in a step.
+"""Layer 3: what the replicas of a model that is trained in several processes tell each other in a step.
 
 Each replica sees its share of a batch, and a softmax over that share alone would have fewer wrong answers to choose
 from: another loss than that of the whole batch. So replicas show each other their products.

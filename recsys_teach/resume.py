@@ -1,4 +1,4 @@
-"""Floor 1: what lets a long run that was stopped go on, and what it says if it can't.
+"""Layer 1: what lets a long run that was stopped go on, and what it says if it can't.
 
 Such a run works in a folder beside the one that it makes, with a database that knows what was asked for and which
 stages are done.

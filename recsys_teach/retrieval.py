@@ -1,4 +1,4 @@
-"""Floor 4: retrieval. Which products, of all, would this user buy?
+"""Layer 4: retrieval. Which products, of all, would this user buy?
 
 Two towers, and the score of a product for a user is the dot product of their vectors. In a batch of B purchases,
 each user's own product is the right answer and the other B - 1 products of the batch are the wrong ones:

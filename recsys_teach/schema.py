@@ -1,4 +1,4 @@
-"""Floor 0: the columns of a reviews table, and the check that every table passes on entry.
+"""Layer 0: the columns of a reviews table, and the check that every table passes on entry.
 
 One row is one review: who (`user_id`) wrote about what (`product_id`) and how many stars (`rating`). Everything
 else in the package takes tables that `check_reviews` has let through, and checks nothing again.
@@ -41,7 +41,8 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table", u
         found = ", ".join(map(str, reviews.columns)) or "none"
         raise ValueError(
             f"{source} has no column {' and no column '.join(map(repr, missing))} (columns found: {found}): "
-            f'rename yours, for instance load_reviews(path, columns={{"their name": "{missing[0]}"}}).'
+            f'rename yours, for instance load_reviews(path, columns={{"their name": "{missing[0]}"}}), '
+            f'or with compare: --column "their name={missing[0]}".'
         )
     if reviews.empty:
         raise ValueError(f"{source} has no rows: expected one review a row.")

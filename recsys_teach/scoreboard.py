@@ -1,4 +1,4 @@
-"""Floor 2: any recommenders on the same test rows, side by side.
+"""Layer 2: any recommenders on the same test rows, side by side.
 
 A recommender is anything with `products` and `scores(reviews) -> [rows, products]` (higher is better, columns in
 the order of `products`), or `ratings(reviews) -> [rows]`, or both.

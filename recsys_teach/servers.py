@@ -1,4 +1,4 @@
-"""Floor 6: the ladder's multitask model, with tables that are shared out over parameter servers.
+"""Layer 6: the ladder's multitask model, with tables that are shared out over parameter servers.
 
 `distributed` gives every process the whole model. Where the tables of users and products are too large for that, the
 processes share out the work instead: parameter servers ("ps") hold the tables, each some of the rows; workers ask

@@ -1,4 +1,4 @@
-"""Floor 5: a trained model as one graph that a server can run: strings in, products and stars out.
+"""Layer 5: a trained model as one graph that a server can run: strings in, products and stars out.
 
     user_id, k  →  retrieve: the k + s products with the highest scores, s = what the user bought already
                 →  mask:     without those s

@@ -1,4 +1,4 @@
-"""Floor 1: a generated shop whose truth is known, so that every scoreboard can have a ceiling.
+"""Layer 1: a generated shop whose truth is known, so that every scoreboard can have a ceiling.
 
 Real data never tells you how good a recommender could have been. Here the reviews are drawn from a model that we
 hold in our hands, so the best possible scores are known too. With user taste t_u and product p_i as unit vectors

@@ -1,4 +1,4 @@
-"""Floor 1: hold reviews back for the test, and count what is new in them.
+"""Layer 1: hold reviews back for the test, and count what is new in them.
 
 A split by time asks the question of a shop that is open: what will people buy next? It meets users and products
 that training never saw. A random split hides them, and lets the model learn from the future; it answers another

@@ -1,4 +1,4 @@
-"""Floor 5: many pairs of weights trained in one run.
+"""Layer 5: many pairs of weights trained in one run.
 
 Models that differ in their weights alone see the same batches: what is looked up, masked and corrected is the same for
 all of them, and only their parameters differ. So these are stacked: one table holds the users of all models, one the

@@ -1,4 +1,4 @@
-"""Floor 1: the stages between files of reviews and a folder that models are trained from, each a few lines of SQL.
+"""Layer 1: the stages between files of reviews and a folder that models are trained from, each a few lines of SQL.
 
 They do on disk what `splits`, `baselines` and `features` do in memory. The tables of the files that `sources` has
 read are called source_0, source_1, …

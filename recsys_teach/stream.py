@@ -1,4 +1,4 @@
-"""Floor 3: batches from a prepared folder, for training rows that are too many to hold in memory.
+"""Layer 3: batches from a prepared folder, for training rows that are too many to hold in memory.
 
 A prepared folder holds the training rows as ids, in a random order, dealt into lanes, each lane cut into parts:
 `train/LL-PPPP.parquet`. Of every lane one part is in memory at a time. A batch takes the same number of rows from

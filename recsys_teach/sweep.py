@@ -1,4 +1,4 @@
-"""Floor 2: a sweep holds many models that differ in nothing but the weights of their two tasks, as plain arrays.
+"""Layer 2: a sweep holds many models that differ in nothing but the weights of their two tasks, as plain arrays.
 
 `stacking` trains them, all in one run. Each is a pair of tables, see `factors`, so a sweep needs no TensorFlow, and can
 be saved and loaded.

@@ -1,4 +1,4 @@
-"""Floor 1: texts that a model may read before a purchase. The summary of the very review to predict isn't one."""
+"""Layer 1: texts that a model may read before a purchase. The summary of the very review to predict isn't one."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Floor 3: the two towers. Each turns what it is told of a user, or of a product, into one vector.
+"""Layer 3: the two towers. Each turns what it is told of a user, or of a product, into one vector.
 
 A tower has two halves: `preprocess` looks strings up, which is done once, before training; `embed` turns ids into
 vectors, and is what training changes. Called as a model, a tower does both: strings in, vectors out.

@@ -1,4 +1,4 @@
-"""Floor 4: trains any of the models on a table of reviews, fast, and stops where it stops learning."""
+"""Layer 4: trains any of the models on a table of reviews, fast, and stops where it stops learning."""
 
 from collections.abc import Callable, Sequence
 

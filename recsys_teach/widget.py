@@ -1,4 +1,4 @@
-"""Floor 2: a notebook's small controls, with words in their place where no kernel runs."""
+"""Layer 2: a notebook's small controls, with words in their place where no kernel runs."""
 
 from typing import Any
 

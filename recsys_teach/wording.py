@@ -1,4 +1,4 @@
-"""Floor 0: what the generated shop's products are called, and what its customers write about them.
+"""Layer 0: what the generated shop's products are called, and what its customers write about them.
 
 A title carries the topic (the noun belongs to a category); a summary carries the topic *and* the stars.
 """

@@ -87,6 +87,21 @@ def test_json_has_the_promised_keys_and_counts(planted):
 
 
 @pytest.mark.usefixtures("fitted")
+def test_columns_of_other_names_are_named(planted):
+    table = pd.read_csv(planted / "timed.csv").rename(columns={"user_id": "who=", "rating": "stars"})
+    table.to_csv(planted / "theirs.csv", index=False)
+    named = compare(planted / "theirs.csv", "--column", "who==user_id", "--column", "stars=rating")
+    assert named["rows"] == compare(planted / "timed.csv")["rows"]
+
+
+@pytest.mark.parametrize("pair", ["stars", "=rating", "stars="])
+def test_a_column_that_is_named_half_is_refused(planted, pair):
+    result = invoke("compare", planted / "timed.csv", "--column", pair)
+    assert result.exit_code == 2
+    assert f"error: --column is {pair!r}: expected the file's name, =, and ours" in result.stderr
+
+
+@pytest.mark.usefixtures("fitted")
 def test_the_numbers_by_hand_without_and_with_what_was_seen(planted):
     # ann and dan have bought wok and tent already: kite is the only candidate left, or else the last of three.
     masked = compare(planted / "timed.csv", "--exclude-seen")["rows"][0]

@@ -131,8 +131,9 @@ def test_hint_and_solution_unfold():
     assert "places &lt;= k" in shown
 
 
-def test_a_teacher_can_close_the_solutions(monkeypatch):
-    monkeypatch.setenv(exercises.CLOSED, "closed")
+@pytest.mark.parametrize("word", ["closed", "Closed", "1"])
+def test_a_teacher_can_close_the_solutions(word, monkeypatch):
+    monkeypatch.setenv(exercises.CLOSED, word)
     assert repr(exercises.solution("01.1")) == "The solution of 01.1:\nYour teacher has closed the solutions."
 
 

@@ -1,4 +1,4 @@
-"""Imports go down only, the lower floors load no TensorFlow, and the package sees to Keras 2."""
+"""Imports go down only, the lower layers load no TensorFlow, and the package sees to Keras 2."""
 
 import ast
 import os

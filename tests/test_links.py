@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from pages import anchor
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -27,9 +28,8 @@ def prose(path):
 
 
 def anchors(path):
-    """What a page's headings are called in links, as GitHub makes it of them."""
-    headings = re.findall(r"^#+ (.+)$", prose(path), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    """What a page's headings are called in links."""
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", prose(path), flags=re.MULTILINE)}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -37,10 +37,10 @@ def test_links_lead_to_files_and_headings_that_are_there(path):
     for link in LINK.findall(prose(path)):
         if "://" in link or link.startswith("mailto:"):
             continue
-        name, _, anchor = link.partition("#")
+        name, _, place = link.partition("#")
         target = (path.parent / name).resolve() if name else path
         assert target.exists(), link
-        assert not anchor or anchor in anchors(target), link
+        assert not place or place in anchors(target), link
 
 
 def test_the_glossary_is_linked_to_and_in_order():

@@ -14,13 +14,13 @@ import nbformat
 import notebook_tool as tool
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from pages import without_links_outside
 
 from recsys_teach.exercise import RIGHT, Exercise
 from recsys_teach.exercises import EXERCISES
 
 HANDOUT, SOLVED = tool.BUILD / "handout", tool.BUILD / "solved"
 CHECK = re.compile(r'^exercises\.check\("([\d.]+)", (\w+)\)$', re.MULTILINE)
-OUTSIDE = re.compile(r"\[([^\]]*)\]\(\.\./[^)]*\)")
 
 
 def on_its_own(notebook: NotebookNode) -> NotebookNode:
@@ -29,7 +29,7 @@ def on_its_own(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         else:
-            cell.source = OUTSIDE.sub(r"\1", cell.source)
+            cell.source = without_links_outside(cell.source)
     return notebook
 
 

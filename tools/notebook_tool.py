@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from pages import write_glossary, write_page
 from tqdm import tqdm
 
 from recsys_teach.data import amazon_sample
@@ -135,10 +135,10 @@ def run(paths: list[Path]) -> None:
     boards = {}
     for path, notebook in execute_all(paths):
         notebook = clean(notebook)  # progress bars are widgets, which a page can't show
-        html, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
-        (BUILD / f"{path.stem}.html").write_text(html, encoding="utf-8")
         tagged = [cell for cell in code_cells(notebook) if "scoreboard" in cell.metadata.get("tags", [])]
         boards[path.stem] = next(o.data["text/plain"] for o in tagged[-1].outputs if "data" in o)
+        write_page(notebook, BUILD / f"{path.stem}.html")
+    write_glossary((NOTEBOOKS / "glossary.md").read_text(encoding="utf-8"), BUILD / "glossary.html")
     for name in [name for name in boards if name.startswith(("05", "06"))] or list(boards):
         print(f"\n{name}\n{boards[name]}")
     print(f"\nThe notebooks as pages: {BUILD.relative_to(ROOT)}/*.html")

@@ -5,6 +5,7 @@ a link that works on GitHub works in the site. The site is FOLDER/html. A link t
 """
 
 import argparse
+import ast
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["*.md", "notebooks/*.md", "benchmarks/*"]
-LINKED = ["*.yml", "LICENSE", "Makefile", "recsys_teach/*.py", "requirements/*", "t*s/*.py"]
+LINKED = ["*.yml", "LICENSE", "Makefile", "recsys_teach/*.py", "requirements/*", "tests/*.py", "tools/*.py"]
 GROUP = re.compile(r"^\| ((?:`\w+…?` ?)+)\| (.+?) \|$", flags=re.MULTILINE)  # a row of the README's table of modules
 
 
@@ -84,13 +85,21 @@ def write_reference(folder: Path) -> None:
     folder.mkdir()
     index = "# The package\n\nEvery file builds on those before it only.\n"
     for names, about in groups():
-        index += (
-            f"\n## {about[0].upper()}{about[1:]}\n\n```{{toctree}}\n:maxdepth: 1\n\n" + "\n".join(names) + "\n```\n"
-        )
+        names = [name for name in names if not name.startswith("exercises_")]  # the solutions are in there
+        index += f"\n## {', '.join(names)}\n\n{about[0].upper()}{about[1:]}.\n\n"
+        index += "".join(f"- [{name}]({name}.md): {_purpose(name)}\n" for name in names)
+        index += "\n```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
         for name in names:
             page = f"# {name}\n\n```{{eval-rst}}\n.. automodule:: recsys_teach.{name}\n```\n"
             (folder / f"{name}.md").write_text(page, encoding="utf-8")
     (folder / "index.md").write_text(index, encoding="utf-8")
+
+
+def _purpose(module: str) -> str:
+    """The first sentence of a module's docstring, without the number of its floor."""
+    tree = ast.parse((ROOT / "recsys_teach" / f"{module}.py").read_text(encoding="utf-8"))
+    paragraph = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
+    return re.sub(r"^\w+ \d+: ", "", re.split(r"(?<=[.?]) ", paragraph)[0])
 
 
 def build(folder: Path, python: str = sys.executable) -> None:

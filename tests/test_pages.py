@@ -1,0 +1,25 @@
+"""The pages of `make run`: links among them, names in the glossary, and no link that leads out."""
+
+import pages
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from site_pages import Page
+
+
+def test_links_lead_to_the_pages_beside_and_to_the_glossary_s_terms(tmp_path):
+    prose = (
+        "[next](02_b.ipynb) [hit](glossary.md#hit-rate) [figures](../benchmarks/results.md) [far](https://a.example)"
+    )
+    notebook = new_notebook(cells=[new_markdown_cell(prose), new_code_cell("x[0](1)")])
+    pages.write_page(notebook, tmp_path / "01_a.html")
+    links = Page(tmp_path / "01_a.html").links
+    assert {"02_b.html", "glossary.html#hit-rate", "https://a.example"} <= set(links)
+    assert "figures" in Page(tmp_path / "01_a.html").text
+    assert not any("benchmarks" in link for link in links)
+
+
+def test_the_glossary_has_a_place_for_each_term_by_its_name_in_links(tmp_path):
+    pages.write_glossary(
+        "# Glossary\n\n## hit rate\n\nA [share](#ndcg).\n\n## nDCG\n\nMore.\n", tmp_path / "glossary.html"
+    )
+    page = Page(tmp_path / "glossary.html")
+    assert {"hit-rate", "ndcg"} <= set(page.ids)

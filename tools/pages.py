@@ -1,0 +1,38 @@
+"""Notebooks as pages that link to each other: what `make run` writes, build/*.html."""
+
+import re
+from pathlib import Path
+
+import nbformat
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_notebook
+
+OUTSIDE = re.compile(r"\[([^\]]*)\]\(\.\./[^)]*\)")
+BESIDE = re.compile(r"\]\((\w+)\.(?:ipynb|md)(#[\w-]+)?\)")
+TERM = re.compile(r"^## (.+)$", flags=re.MULTILINE)
+
+
+def write_page(notebook: NotebookNode, path: Path) -> None:
+    """Write the notebook as a page; its links lead to the pages beside it, and one that leads elsewhere to nothing."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = BESIDE.sub(r"](\1.html\2)", without_links_outside(cell.source))
+    html, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+    path.write_text(html, encoding="utf-8")
+
+
+def write_glossary(markdown: str, path: Path) -> None:
+    """Write the glossary as a page, each term with the name that the notebooks call it by."""
+    anchored = TERM.sub(lambda term: f'<a id="{anchor(term[1])}"></a>\n\n{term[0]}', markdown)
+    write_page(new_notebook(cells=[new_markdown_cell(anchored)], metadata=nbformat.from_dict({})), path)
+
+
+def anchor(heading: str) -> str:
+    """What a heading is called in links, as GitHub makes it of its words."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def without_links_outside(markdown: str) -> str:
+    """Markdown in which a link that leads out of the folder is only its words."""
+    return OUTSIDE.sub(r"\1", markdown)
