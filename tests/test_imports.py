@@ -82,7 +82,7 @@ def test_the_commands_load_no_model_at_their_top_level(module):
 
 
 @pytest.mark.parametrize("module", ["__init__", *ORDER[: ORDER.index("backend")]])
-def test_the_lower_floors_do_not_name_tensorflow(module):
+def test_the_lower_layers_do_not_name_tensorflow(module):
     assert not {name.split(".")[0] for name in imported(tree(module))} & TENSORFLOW
 
 

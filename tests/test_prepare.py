@@ -1,4 +1,4 @@
-"""Files of reviews become a folder: the same as the lower floors make of them in memory, whole or not at all."""
+"""Files of reviews become a folder: the same as the lower layers make of them in memory, whole or not at all."""
 
 import gzip
 import hashlib
@@ -89,7 +89,7 @@ def shuffle_number(seed, row):
 # What the folder holds.
 
 
-def test_a_split_by_time_is_that_of_the_lower_floors(tmp_path, amazon):
+def test_a_split_by_time_is_that_of_the_lower_layers(tmp_path, amazon):
     manifest = prepare(amazon, tmp_path / "out", test_share=0.2, validation_share=0.1)
     rows = len(REVIEWS)
     ordered = REVIEWS.assign(number=[shuffle_number(0, row) for row in REVIEWS.itertuples()])

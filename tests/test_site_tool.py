@@ -33,7 +33,7 @@ INDEX = """# First page
 ../api/index
 ```
 """
-MODULE = '''"""Floor 1: a formula.
+MODULE = '''"""Layer 1: a formula.
 
     a  =  b
     *c
