@@ -1,4 +1,4 @@
-"""Layer 2: leaks. A recommender that is better than the truth was told what it is asked.
+"""Layer 2: a recommender that is better than the truth was told what it is asked: a leak.
 
 In a generated shop the truth is known, so this can be tested: the rows of the scoreboard, the recommender's beside the
 oracle's.
