@@ -31,7 +31,13 @@ def test_minutes_are_words_of_prose_and_code_before_the_exercises(words, expecte
 @COURSE
 def test_a_notebook_says_how_long_it_takes_to_read(path):
     notebook = read(path)
-    assert f"**Time** about {tool.minutes(notebook)} minutes to read, " in notebook.cells[0].source
+    said = tool.minutes(notebook)
+    assert f"**Time** about {said} minutes to read, " in notebook.cells[0].source
+    for table in ("README.md", "docs/index.md"):
+        (row,) = re.findall(
+            rf"^\| \[.*notebooks/{path.name}\) .*$", (tool.ROOT / table).read_text(), flags=re.MULTILINE
+        )
+        assert row.split(" | ")[2].removesuffix(" |") == str(said), table
 
 
 def test_handed_out_without_outputs_and_otherwise_the_same(tmp_path, monkeypatch, capsys):
