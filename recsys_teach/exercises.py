@@ -9,6 +9,7 @@ from typing import Any
 from recsys_teach import (
     exercises_amazon,
     exercises_data,
+    exercises_floor,
     exercises_multitask,
     exercises_ranking,
     exercises_retrieval,
@@ -23,7 +24,7 @@ from recsys_teach.exercise import Exercise, Feedback, Folded
 EXERCISES: dict[str, Exercise] = {
     exercise.number: exercise
     for module in (
-        *(exercises_data, exercises_towers, exercises_retrieval, exercises_ranking),
+        *(exercises_data, exercises_towers, exercises_retrieval, exercises_floor, exercises_ranking),
         *(exercises_multitask, exercises_amazon, exercises_serving, exercises_scale),
     )
     for exercise in module.EXERCISES

@@ -42,7 +42,7 @@ def leaking(suspects, oracle, train, test):
 
 
 def calibration_table(predicted, ratings, bins):
-    """For each of `bins` equal parts of the rows, by prediction: mean prediction, mean rating; `[bins, 2]`."""
+    """For each of `bins` equal parts of the rows, the lowest first: mean prediction, mean rating; `[bins, 2]`."""
     order = np.argsort(predicted)
     parts = np.array_split(order, bins)
     return np.array([[predicted[part].mean(), ratings[part].mean()] for part in parts])
@@ -93,9 +93,8 @@ def _below(suspects, oracle, train, test):
 
 
 def _table(answer):
-    """More low predictions than high ones, in no order; thirteen rows, so that the parts can't be quite equal."""
-    predicted = np.array([3.1, 4.6, 3.0, 3.4, 3.2, 4.1, 3.3, 3.6, 3.9, 3.5, 4.4, 3.7, 3.8])
-    return answer(predicted, np.array([4.0, 5, 2, 3, 3, 3, 5, 4, 5, 2, 4, 3, 4]), 3)
+    predicted = np.array([3.1, 4.6, 3.0, 3.4, 3.2, 4.1, 3.3, 3.6, 3.9, 3.5, 4.4, 3.7])
+    return answer(predicted, np.array([4.0, 5, 2, 3, 3, 3, 5, 4, 5, 2, 4, 3]), 3)
 
 
 def _of(keys, predicted, ratings, bins):
@@ -112,8 +111,10 @@ EXERCISES = (
         number="04.1",
         reference=root_mean_squared_error,
         probe=lambda answer: answer(np.array([4.5, 4, 3, 1]), np.array([5.0, 4, 2, 3])),
+        given="For predicted [4.5, 4, 3, 1] and ratings [5, 4, 2, 3]",
         mistakes=(
             (lambda p, r: np.mean((p - r) ** 2), "That is the mean squared error, in squared stars: take its root."),
+            (lambda p, r: np.abs(np.mean(p - r)), "Square each error first, and then take the mean."),
             (lambda p, r: np.mean(np.abs(p - r)), "That is the mean absolute error. Square the errors first."),
             (lambda p, r: np.sqrt(np.sum((p - r) ** 2)), "The root of the sum grows with every row: take a mean."),
         ),
@@ -142,9 +143,9 @@ EXERCISES = (
         mistakes=(
             (lambda *a: factor_stars(*(*a[:5], 1, a[6])), "The dot product isn't multiplied by `scale`."),
             (lambda *a: factor_stars(*(*a[:6], True)), "Somebody in row two is unknown, and yours adds a taste there."),
-            (lambda *a: np.where(a[6], factor_stars(*a), a[0]), "Only the taste is left out: the biases stay."),
-            (lambda *a: np.clip(factor_stars(*a), 1, 5), "You cut off at 1 and 5. There, no error could teach it."),
-            (lambda m, u, p, x, y, s, k: m + u + p + s * k * (x @ y.T), "That is every user by every product."),
+            (lambda m, u, p, x, y, s, k: m + u + p + s * (x @ y.T), "That is every user by every product."),
+            (lambda *a: factor_stars(*a) * a[6], "Where one is unknown the floor stays. Only the taste goes."),
+            (lambda *a: factor_stars(0, *a[1:]), "Every row starts at the mean."),
         ),
         hint="The dot products of the rows are np.sum(users * products, axis=1); np.where puts 0 where one is unknown.",
         right="For a stranger the model falls back on the floor: it says no more than it knows.",
@@ -169,6 +170,7 @@ EXERCISES = (
             (lambda p, r, b: _of(r, p, r, b), "Sorted by rating, even a perfect model looks too timid. Sort by what?"),
             (lambda p, r, b: _of(np.arange(len(p)), p, r, b), "Cut before it is sorted, every part is a mixture."),
             (lambda p, r, b: _of(p, p, r[p.argsort().argsort()], b), "The ratings must move with their predictions."),
+            (lambda p, r, b: _of(-p, p, r, b), "The highest predictions come first in yours: begin with the lowest."),
             (lambda p, r, b: _of(p, p, r, b)[:, ::-1], "The columns are swapped: the prediction comes first."),
             (_equally_wide, "Your parts are equally wide, so some hold few rows. They should hold equally many."),
         ),

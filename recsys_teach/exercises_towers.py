@@ -71,14 +71,15 @@ def _vectors(answer):
     known = ASKED["product_id"][:NEW_TENT]
     vocabulary = SimpleNamespace(products=list(known), catalogue=lambda: {"product_id": known})
     tower = answer(vocabulary, ["camping", "cooking"], DIM)
-    if empty(tower) or not callable(tower):
+    if empty(tower) or not callable(tower) or isinstance(tower, type):
         return tower
     vectors = tower({name: values.copy() for name, values in ASKED.items()})
     return vectors if empty(vectors) else np.asarray(vectors)
 
 
 NO_TOWER = "A tower is called with features and gives vectors. What you return can't be called."
-SHAPE = "The vectors aren't [n, dim]: two of them side by side are longer, and no longer fit the users' vectors."
+CLASS = "You return the class. Make a tower of it: return CategoryTower()."
+SHAPE = "The vectors aren't [n, dim]: are two of them side by side instead of added, or is dim forgotten?"
 IGNORED = "Two unknown products of different categories get the same vector: the category isn't read."
 REPLACED = "Two known products of one category get the same vector: the id is lost. Add to it, don't replace it."
 APART = "Two unknown products of one category differ: all unknown ids share a row, and so does a category."
@@ -86,7 +87,7 @@ APART = "Two unknown products of one category differ: all unknown ids share a ro
 
 def _wrong_with(vectors):
     if not isinstance(vectors, np.ndarray):
-        return NO_TOWER
+        return CLASS if isinstance(vectors, type) else NO_TOWER
     if vectors.shape != (len(ASKED["category"]), DIM):
         return SHAPE
     if np.allclose(vectors[TENT], vectors[LAMP]):
@@ -110,7 +111,7 @@ EXERCISES: tuple[Exercise, ...] = (
         reference=numbers,
         probe=lambda answer: answer(["Cem", "Anna", "Ben"], ["Anna", "Zoe", "Cem", "Anna", "Yan", "Ben"]),
         mistakes=(
-            (lambda k, i: [max(n - 1, 0) for n in numbers(k, i)], "The first known id shares 0 with strangers."),
+            (lambda k, i: [n for n in numbers(k, i) if n], "Your list is shorter than ids: strangers are in it, as 0."),
             (lambda k, i: [n - 1 for n in numbers(k, i)], "You count from 0. Known ids begin at 1, 0 is taken."),
             (lambda k, i: [n or -1 for n in numbers(k, i)], "A table has no row -1. Strangers have row 0."),
             (lambda k, i: numbers(list(dict.fromkeys([*k, *i])), i), "Strangers have no rows of their own: all are 0."),
@@ -126,7 +127,6 @@ EXERCISES: tuple[Exercise, ...] = (
             (lambda u, p: _unit(u) @ _unit(p).T, "That is the cosine. In a dot product the lengths count as well."),
             (lambda u, p: p @ u.T, "The right numbers, turned over: users should be the rows, products the columns."),
             (lambda u, p: (u * p).sum(axis=1), "Each user is scored with one product only, that of the same row."),
-            (lambda u, p: u * p, "Multiplied number by number, not added up, and only with the product of the row."),
         ),
         hint="users is [users, dim], products is [products, dim]. To get [users, products], dim has to meet dim.",
         right="One matrix product scores everybody with everything. Row u holds all scores of user u.",
@@ -150,7 +150,8 @@ EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="02.4",
         reference=parameter_count,
-        probe=lambda answer: answer(1_496, 388, 32),
+        probe=lambda answer: answer(700, 90, 8),
+        given="For 700 users, 90 products and vectors of 8 numbers",
         mistakes=(
             (lambda u, p, dim: (u + p) * dim, "Each table has a row more than there are known ids. For whom?"),
             (lambda u, p, dim: (u + p + 1) * dim, "There are two tables, and each has a row 0 of its own."),
@@ -168,6 +169,7 @@ EXERCISES: tuple[Exercise, ...] = (
         solution=WITH_KERAS,
         mistakes=(
             (lambda v, c, dim: category_tower(v, c, 2 * dim), SHAPE),
+            (lambda v, c, dim: SimpleNamespace, CLASS),
             (lambda v, c, dim: lambda features: _lookup(v.products, dim)(features["product_id"]), IGNORED),
             (lambda v, c, dim: lambda features: _lookup(c, dim)(features["category"]), REPLACED),
         ),

@@ -31,7 +31,8 @@ def test_the_reference_is_right(exercise):
 )
 def test_a_usual_mistake_is_told_what_it_is(exercise, mistake, words):
     feedback = exercises.check(exercise.number, mistake)
-    assert (feedback.verdict, feedback.words) == (NOT_YET, words)
+    assert feedback.verdict == NOT_YET
+    assert feedback.words.startswith(words)  # numbers may follow
 
 
 @each_exercise

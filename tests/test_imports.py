@@ -17,7 +17,7 @@ ORDER = (
     "manifest", "sources", "stages", "resume", "prepare",
     "metrics", "baselines", "scoreboard", "leaks", "approximate", "launch",
     "factors", "sweep", "drawing", "plots", "diagrams", "lab", "lab_page", "widget", "lab_view",
-    "exercise", "exercises_data", "exercises_towers", "exercises_retrieval", "exercises_ranking",
+    "exercise", "exercises_data", "exercises_towers", "exercises_retrieval", "exercises_floor", "exercises_ranking",
     "exercises_multitask", "exercises_amazon", "exercises_serving", "exercises_scale", "challenge", "exercises",
     "backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask",
     "serving", "export", "training", "cluster", "progress", "stacking", "ladder", "distributed", "servers", "judge",
