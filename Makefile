@@ -55,7 +55,7 @@ lint: $(READY)
 	$(BIN)/codespell
 
 lab: $(READY) ## Open JupyterLab on the first notebook
-	$(BIN)/jupyter lab notebooks/01_data.ipynb --notebook-dir=notebooks
+	$(BIN)/jupyter lab notebooks/01_data.ipynb --notebook-dir=.
 
 app: $(READY) ## Open the weight lab as a page without code
 	$(BIN)/voila notebooks/app/weight_lab.ipynb --theme=light

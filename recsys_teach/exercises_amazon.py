@@ -8,7 +8,9 @@ from recsys_teach.exercise import Exercise, empty
 TRAIN = pd.DataFrame(  # ten rows, seven users, five products
     {"user_id": list("aabbcdefgg"), "product_id": ["p1", "p2", "p1", "p3", "p1", "p4", "p2", "p5", "p1", "p3"]}
 )
-TEST = pd.DataFrame({"user_id": list("abxxy"), "product_id": ["p3", "p1", "p1", "p2", "p9"]})
+TEST = pd.DataFrame(
+    {"user_id": list("abcdxxxyy"), "product_id": [*("p3", "p1", "p1", "p2"), *("p9", "p1", "p4", "p4", "p2")]}
+)
 LISTS = (1, 3, 8)  # the last is longer than the shop
 RATES = ((0.43, 200), (0.09, 200), (0.43, 20_000))
 
@@ -92,6 +94,10 @@ EXERCISES = (
                 "You ask which users of training don't come back. Ask which test rows are from nobody in training.",
             ),
             (lambda train, test: np.sum(~test["user_id"].isin(train["user_id"])), "A count. What share is it?"),
+            (
+                lambda train, test: len(set(test["user_id"]) - set(train["user_id"])) / len(test),
+                "You counted each stranger once. Count their rows.",
+            ),
         ),
         hint="isin says for each test row whether its user is among the users of training; ~ turns yes into no.",
         right="Where this is 0.95, as in the original's split, at most one row in twenty can say anything about taste.",

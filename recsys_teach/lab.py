@@ -38,7 +38,7 @@ class LabState:
         """Named weights. "best of both" is the pair that closes most of the gap between floor and ceiling at its
         weaker task, on the test rows of the sweep: chosen by looking, so its numbers are a little lucky."""
         best = self.sweep.weights[int(np.argmax(_balance(self.sweep)))]
-        named = {"rating only": (1.0, 0.0), "retrieval only": (0.0, 1.0), "the original's 0.5 : 0.5": ORIGINAL}
+        named = {"rating only": (1.0, 0.0), "retrieval only": (0.0, 1.0), "the original's ratio": ORIGINAL}
         return named | {"best of both": (float(best[0]), float(best[1]))}
 
     @property

@@ -76,7 +76,7 @@ def test_bad_weights_change_nothing(state, bad):
 
 
 def test_presets_and_trail(state):
-    fixed = {"rating only": (1, 0), "retrieval only": (0, 1), "the original's 0.5 : 0.5": ORIGINAL}
+    fixed = {"rating only": (1, 0), "retrieval only": (0, 1), "the original's ratio": ORIGINAL}
     assert state.presets == fixed | {"best of both": (0.25, 1)}  # 0.75 of the hits, 0.54 of the stars: more than 0.5
     assert LabState(WITH_ORACLE).presets["best of both"] == (4, 1)  # the oracle itself
     unlucky = LabState(planted([(0.0, 1.0), (0.5, 1.0)]))  # both have worse stars than the floor, the first by far
