@@ -51,6 +51,7 @@ EXERCISES: tuple[Exercise, ...] = (
         number="03.1",
         reference=in_batch_loss,
         probe=lambda answer: answer(USERS.copy(), PRODUCTS.copy()),
+        given="For users [[1, 0], [0, 1], [0.2, 0.5]] and products [[2, 0], [0.5, 2], [1, 1]]",
         mistakes=(
             (lambda u, p: in_batch_loss(u, p) / len(u), "That is the mean. Here the loss is summed over the batch."),
             (lambda u, p: -np.log(np.diag(softmax(u @ p.T, axis=1))), "One number for the batch: add the rows up."),

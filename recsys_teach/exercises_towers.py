@@ -110,6 +110,7 @@ EXERCISES: tuple[Exercise, ...] = (
         number="02.1",
         reference=numbers,
         probe=lambda answer: answer(["Cem", "Anna", "Ben"], ["Anna", "Zoe", "Cem", "Anna", "Yan", "Ben"]),
+        given="For the known Cem, Anna, Ben and the ids Anna, Zoe, Cem, Anna, Yan, Ben",
         mistakes=(
             (lambda k, i: [n for n in numbers(k, i) if n], "Your list is shorter than ids: strangers are in it, as 0."),
             (lambda k, i: [n - 1 for n in numbers(k, i)], "You count from 0. Known ids begin at 1, 0 is taken."),
@@ -155,7 +156,6 @@ EXERCISES: tuple[Exercise, ...] = (
         mistakes=(
             (lambda u, p, dim: (u + p) * dim, "Each table has a row more than there are known ids. For whom?"),
             (lambda u, p, dim: (u + p + 1) * dim, "There are two tables, and each has a row 0 of its own."),
-            (lambda u, p, dim: (u + 1) * dim, "That is the user tower. What about products?"),
             (lambda u, p, dim: u + p + 2, "Those are the rows. How many numbers are in a row?"),
         ),
         hint="A tower that reads ids alone is one table. How many rows does it have, with row 0? How long is each?",
