@@ -158,7 +158,8 @@ def _array(result: Any) -> np.ndarray:
 def _difference(result: Any, expected: Any) -> str:
     """Both, side by side, or their shapes, if these differ."""
     one, other = _array(result), _array(expected)
-    if one.shape != other.shape and one.ndim and other.ndim:
+    numbers = {one.dtype.kind, other.dtype.kind} <= set("biuf")
+    if numbers and one.shape != other.shape and one.ndim and other.ndim:
         return f"the shape {one.shape}, where {other.shape} is right"
     return f"{_short(result)}, where {_short(expected)} is right"
 
@@ -167,4 +168,4 @@ def _short(result: Any) -> str:
     array = _array(result)
     array = array.round(3) if array.dtype.kind == "f" else array
     text = str(array.tolist() if array.dtype.kind in "biuf" else result)
-    return text if len(text) < 120 else text[:117] + "..."
+    return text if len(text) < 160 else text[:157] + "..."
