@@ -94,10 +94,7 @@ EXERCISES = (
                 "You ask which users of training don't come back. Ask which test rows are from nobody in training.",
             ),
             (lambda train, test: np.sum(~test["user_id"].isin(train["user_id"])), "A count. What share is it?"),
-            (
-                lambda train, test: len(set(test["user_id"]) - set(train["user_id"])) / len(test),
-                "You counted each stranger once. Count their rows.",
-            ),
+            (lambda train, test: len(set(test.user_id) - set(train.user_id)) / len(test), "Count rows, not strangers."),
         ),
         hint="isin says for each test row whether its user is among the users of training; ~ turns yes into no.",
         right="Where this is 0.95, as in the original's split, at most one row in twenty can say anything about taste.",

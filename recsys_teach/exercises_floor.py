@@ -58,7 +58,7 @@ def _hits(answer):
     """hit@10 of popularity, of the answer and of the truth, for warm users and for new ones."""
     shop, (train, test) = _shop()
     recommender = answer(train.copy())
-    if not hasattr(recommender, "scores"):
+    if not hasattr(recommender, "scores") or isinstance(recommender, type):
         return recommender
     if set(recommender.products) - set(train["product_id"]):
         return OTHER_TABLE
