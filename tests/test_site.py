@@ -120,7 +120,11 @@ def test_formulas_are_mathml(pages):
 
 def test_the_reference_has_a_page_for_every_module_and_only_what_is_ours(pages):
     modules = {path.stem for path in (ROOT / "recsys_teach").glob("*.py")} - {"__init__"}
-    assert modules <= {Path(name).stem for name in pages if name.startswith("api/")}
+    solutions = {module for module in modules if module.startswith("exercises_")}
+    shown = {Path(name).stem for name in pages if name.startswith("api/")}
+    assert solutions
+    assert modules - solutions <= shown
+    assert not any(module in name for name in pages for module in solutions), "the site gives the solutions away"
     for module in modules:
         page = pages[f"api/{module}.html"]
         named = {anchor for anchor in page.ids if "." in anchor and not anchor.startswith("module-")}
