@@ -125,7 +125,7 @@ def test_the_reference_has_a_page_for_every_module_and_only_what_is_ours(pages):
     assert solutions
     assert modules - solutions <= shown
     assert not any(module in name for name in pages for module in solutions), "the site gives the solutions away"
-    for module in modules:
+    for module in modules - solutions:
         page = pages[f"api/{module}.html"]
         named = {anchor for anchor in page.ids if "." in anchor and not anchor.startswith("module-")}
         assert all(anchor.startswith(f"recsys_teach.{module}.") for anchor in named), named
