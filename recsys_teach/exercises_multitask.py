@@ -52,15 +52,9 @@ def best_of_both(board, floor, ceiling):
     return closed.min(axis=1).idxmax()
 
 
-def _each(answer, *inputs):
-    """What an answer gives for each of these; the first alone if that is nothing."""
-    first = answer(*inputs[0])
-    return first if empty(first) else [first, *(answer(*more) for more in inputs[1:])]
-
-
 def _chosen(answer):
     """Within reach, at the edge, and out of reach."""
-    inside = _each(lambda most: answer(BOARD.copy(), most), (0.79,), (0.80,), (0.82,))
+    inside = [answer(BOARD.copy(), most) for most in (0.79, 0.80, 0.82)]
     if empty(inside):
         return inside
     try:
@@ -102,7 +96,7 @@ EXERCISES = (
     Exercise(
         number="05.1",
         reference=on_one_scale,
-        probe=lambda answer: _each(answer, (0.5, 0.5, 32), (1.0, 2.0, 256)),
+        probe=lambda answer: [answer(0.5, 0.5, 32), answer(1.0, 2.0, 256)],
         mistakes=(
             (lambda a, b, n: (a * n, b), "A mean is the sum divided by the rows of the batch: yours multiplies."),
             (lambda a, b, n: (a, b / n), "The retrieval loss is a sum already. Which of the two was a mean?"),
@@ -152,7 +146,7 @@ EXERCISES = (
     Exercise(
         number="05.4",
         reference=best_of_both,
-        probe=lambda answer: _each(answer, (BOARD.copy(), FLOOR.copy(), CEILING.copy()), _other_shop()),
+        probe=lambda answer: [answer(BOARD.copy(), FLOOR.copy(), CEILING.copy()), answer(*_other_shop())],
         mistakes=(
             (_without_floor, "You compare with the ceiling alone. What the floor can do, too, is no merit."),
             (

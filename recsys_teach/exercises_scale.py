@@ -54,11 +54,6 @@ def workers_needed(hours, steps, computing, sending, waiting):
     return 0
 
 
-def _each(cases: tuple) -> Callable[[Callable], Any]:
-    """A probe: what an answer makes of each of these inputs."""
-    return lambda answer: ... if empty(results := [answer(*case) for case in cases]) else results
-
-
 def _deals(answer: Callable) -> Any:
     """What it deals out to 1, 2, 4 and 8 workers, and its words where that can't be."""
     if empty(answer(0, 2, 8)):
@@ -106,7 +101,7 @@ EXERCISES = (
     Exercise(
         number="08.1",
         reference=longest_vectors,
-        probe=_each(MEMORIES),
+        probe=lambda answer: [answer(*memory) for memory in MEMORIES],
         mistakes=(
             (lambda u, p, gb: longest_vectors(u, p, 2 * gb), "Adagrad keeps a number for each number: where is it?"),
             (
@@ -158,7 +153,7 @@ EXERCISES = (
     Exercise(
         number="08.4",
         reference=workers_needed,
-        probe=_each(PLANS),
+        probe=lambda answer: [answer(*plan) for plan in PLANS],
         mistakes=(
             (
                 _planner(lambda n, c, s, w: c / n + s * (n - 1) / n),
