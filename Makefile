@@ -25,7 +25,7 @@ endif
 export RECSYS_TEACH_SITE := $(abspath $(SITE))
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help setup classic bench run site site-env test lint lab app lock handout solved notebooks clean-notebooks clean
+.PHONY: help setup classic bench run site site-env test lint lab app lock links handout solved notebooks clean-notebooks clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ notebooks: $(READY) ## Execute the notebooks and store them with their outputs
 
 clean-notebooks: $(READY) ## Take stderr, widget state and machine's traces out of the stored notebooks
 	$(BIN)/python tools/notebook_tool.py clean
+
+links: $(READY) ## Write where the course is published into the notebooks: make links REPO=owner/name
+	$(BIN)/python tools/links_tool.py $(REPO)
 
 lock: $(READY) ## Renew the locks in requirements/
 	$(BIN)/python tools/lock.py
