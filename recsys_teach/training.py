@@ -53,15 +53,17 @@ def train_model(
     look = epoch_of(model, model.test_step, held_back, batch_size) if held_back else dict
     weights = {task: getattr(model, f"{task}_weight", 1.0) for task in TASKS}
     losses = []
-    with tqdm(range(1, epochs + 1), type(model).__name__, unit="epoch", leave=False, delay=2) as bar:
-        for epoch in bar:
+    with tqdm(total=epochs, desc=type(model).__name__, unit="epoch", leave=False, delay=2) as bar:
+        for epoch in range(1, epochs + 1):
             row = learn() | {f"val_{name}": loss for name, loss in look().items()}
             if held_back:
                 row["validation"] = sum(weights[task] * row.get(f"val_{task}_loss", 0.0) for task in TASKS)
             losses.append(row)
             if after_epoch:
                 after_epoch(epoch)
+            bar.update()
             if held_back and out_of_patience([row["validation"] for row in losses]):
+                bar.total = epoch  # or else a notebook would leave the bar there in red, as if training had failed
                 break
     return pd.DataFrame(losses, pd.RangeIndex(1, len(losses) + 1, name="epoch"))
 

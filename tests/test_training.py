@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import log_softmax
+from tqdm import notebook
 
 from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
@@ -199,6 +200,18 @@ def test_training_stops_two_epochs_after_the_best_one():
     best = losses["validation"].idxmin()
     assert best > 1
     assert len(losses) == best + PATIENCE < 12
+
+
+def test_training_that_stops_early_leaves_no_bar(monkeypatch):
+    bars = []
+
+    def bar(*rows, **settings):
+        bars.append(notebook.tqdm(*rows, disable=False, display=False, **settings))
+        return bars[-1]
+
+    monkeypatch.setattr("recsys_teach.training.tqdm", bar)
+    assert len(climb(goal=-2.0)) == 3
+    assert (bars[0].container.layout.visibility, bars[0].container.children[1].bar_style) == ("hidden", "")
 
 
 def test_training_that_only_gets_worse_stops_after_the_third_epoch():
