@@ -49,7 +49,7 @@ class WeightLab:
             self.boxes[name] = widgets.BoundedFloatText(
                 min=0, max=MAX_WEIGHT, step=0.05, description=name, **_wide("220px")
             )
-        self.ratio = widgets.SelectionSlider(options=self._pairs(), description="ratio", **_wide("600px"))
+        self.ratio = widgets.SelectionSlider(options=self._pairs(), description="ratio", **_wide("380px"))
         self.presets = [widgets.Button(description=name, layout={"width": "auto"}) for name in self.state.presets]
         self.shopper = widgets.Dropdown(options=self.state.shoppers, description="shopper", **_wide("220px"))
         self.train = widgets.Button(
@@ -68,7 +68,7 @@ class WeightLab:
             [
                 widgets.HBox(self.presets),
                 *weights,
-                self.ratio,
+                widget.with_box(self.ratio, **_wide("220px")),
                 training,
                 self.status,
                 widgets.HBox([self.picture, widgets.VBox([self.row, self.shopper, self.list])]),

@@ -11,6 +11,24 @@ def bundle(box: widgets.Widget, fallback: dict[str, str]) -> dict[str, Any]:
     return {"application/vnd.jupyter.widget-view+json": view} | fallback
 
 
+def with_box(slider: widgets.Widget, **box: Any) -> widgets.HBox:
+    """The slider, and beside it a box of the same description and value, since a slider has no accessible name.
+
+    The box is a list of the stops of a `SelectionSlider`, a field for the number of any other; it stands for the
+    slider's own readout. `box` are more arguments of it, such as its layout.
+    """
+    box |= {"description": slider.description}
+    if isinstance(slider, widgets.SelectionSlider):
+        named = widgets.Dropdown(options=slider.options, **box)
+        widgets.link((slider, "options"), (named, "options"))
+    else:
+        kind = widgets.BoundedIntText if isinstance(slider, widgets.IntSlider) else widgets.BoundedFloatText
+        named = kind(min=slider.min, max=slider.max, step=slider.step, **box)
+    widgets.link((slider, "value"), (named, "value"))
+    slider.readout = False
+    return widgets.HBox([slider, named])
+
+
 class WithFallback:
     """A widget, and what stands for it on a page without a kernel; end a cell with it.
 

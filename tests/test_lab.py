@@ -162,7 +162,7 @@ def test_controls():
     lab = WeightLab(SWEEP)
     kinds = (Button, BoundedFloatText, SelectionSlider, Dropdown)
     controls = [widget for widget in inside(lab.box) if isinstance(widget, kinds)]
-    assert len(controls) == 4 + 2 * 2 + 1 + 2 + 1  # presets, weights, ratio, training, shopper
+    assert len(controls) == 4 + 2 * 2 + 2 + 2 + 1  # presets, weights, ratio, training, shopper
     assert all(control.description for control in controls)
     assert lab.train.disabled
     before = shown(lab)
