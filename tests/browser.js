@@ -35,3 +35,6 @@ window.runAll = async () => {
 // The command of JupyterLab has waited; the classic notebook's hasn't.
 window.hasRun = () =>
     lab() || (!classic().kernel_busy && classic().get_cells().every(cell => cell.input_prompt_number !== "*"));
+
+window.cells = () => lab().context.model.toJSON().cells;
+window.shutDown = () => lab().sessionContext.shutdown();

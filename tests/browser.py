@@ -113,9 +113,16 @@ class Notebook:
 
     def __init__(self, kind: str, page: Page, address: str, name: str):
         self.kind, self.page = kind, page
+        self.console: list[str] = []  # the page's own errors
+        page.on("console", lambda message: self._listen(message.type, message.text))
+        page.on("pageerror", lambda error: self._listen("error", str(error)))
         page.set_default_timeout(60_000)
         page.add_init_script(path=SCRIPT)
         page.goto(address + ADDRESSES[kind].format(name))
+
+    def _listen(self, kind: str, text: str) -> None:
+        if kind == "error" and "Sec-WebSocket-Protocol" not in text:  # JupyterLab tries its own first: see PLAIN
+            self.console.append(text)
 
     def run_all(self) -> None:
         """Run all cells, and wait until they have run. (Voilà runs them by itself.)"""
@@ -123,6 +130,15 @@ class Notebook:
             self.page.wait_for_function("hasNotebook()", timeout=1000 * SECONDS)
             self.page.evaluate("runAll()")
             self.page.wait_for_function("hasRun()", timeout=1000 * SECONDS)
+
+    def cells(self) -> list[dict]:
+        """The cells of JupyterLab's notebook as they would be stored now."""
+        return self.page.evaluate("cells()")
+
+    def close(self) -> None:
+        """End the kernel of JupyterLab's notebook, and close its page."""
+        self.page.evaluate("shutDown()")
+        self.page.close()
 
     def widget(self, label: str) -> Locator:
         """The widget with this description: label, control and readout."""
