@@ -3,6 +3,7 @@
 The words are for those who can't see the picture, and `show` prints them under it. What they look like: `drawing`.
 """
 
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -174,7 +175,6 @@ def on_front(points: pd.DataFrame) -> pd.Series:
 
 
 def show(picture: Picture) -> None:
-    """Show a picture, and under it its words."""
-    _, words = picture
+    """Show a picture, and under it its words, in lines that fit: a notebook would cut a long one inside a number."""
     plt.show()
-    print(words)  # noqa: T201
+    print(fill(picture[1], 100, break_on_hyphens=False))  # noqa: T201

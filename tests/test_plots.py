@@ -205,3 +205,8 @@ def test_the_words_stand_under_the_picture(monkeypatch, capsys):
     monkeypatch.setattr(plt, "show", lambda: print("[the picture]"))  # noqa: T201
     plots.show((plt.gca(), "What it says."))
     assert capsys.readouterr().out == "[the picture]\nWhat it says.\n"
+    words = "the model: " + "well-known 0.123, " * 20
+    plots.show((plt.gca(), words))
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert (" ".join(lines), max(map(len, lines)) <= 100) == (words.strip(), True)
+    assert all(line.startswith(("the model:", "well-known", "0.123,")) for line in lines)
