@@ -114,12 +114,14 @@ def test_the_lab_with_a_saved_sweep(kind, sweep, tmp_path):
         failing.screenshot(f"lab-{kind}-failure")
 
 
-def test_the_app_is_the_lab_without_code(tmp_path):
+def test_the_app_is_the_lab_without_code(tmp_path, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
     shutil.copy(NOTEBOOK.parent / "app" / "weight_lab.ipynb", tmp_path)
     with front_end("voila", tmp_path) as open_notebook:
         notebook = open_notebook("weight_lab.ipynb")
         expect(notebook.page.locator(".lab-row")).to_contain_text(" : 1", timeout=300_000)
         expect(notebook.page.get_by_text("train_sweep")).to_have_count(0)
+        expect(notebook.page.get_by_text("Loading widget")).to_have_count(0)
         notebook.press("ratio", "Home")
         expect(notebook.page.locator(".lab-row")).to_contain_text("retrieval only")
         notebook.screenshot("lab-app")

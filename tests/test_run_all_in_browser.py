@@ -128,7 +128,9 @@ def test_a_vector_turns_and_grows(run):
     run.press("angle", "ArrowRight", "ArrowRight", "ArrowRight")
     run.press("length", "ArrowRight", "ArrowRight")
     expect(run.html("90° away from the tent, 2.0 long: dot product 0.00")).to_be_visible()
-    run.page.get_by_role("spinbutton", name="angle", exact=True).fill("180")
+    box = run.page.get_by_role("spinbutton", name="angle", exact=True)
+    box.fill("180")
+    box.press("Tab")
     expect(run.html("180° away from the tent, 2.0 long: dot product -2.00")).to_be_visible()
     run.screenshot("widget-02")
     assert run.error_outputs() == []
