@@ -18,6 +18,16 @@ DIFFERS = checked(
     "print('one')\nprint('two', 3 + 4)", execution_count=2, outputs=[new_output("stream", text="one\ntwo 8\n")]
 )
 SHORTER = checked("print('one')", execution_count=2, outputs=[new_output("stream", text="one\ntwo\n")])
+TABLE = checked(
+    "from IPython.display import display\ndisplay({'text/plain': 'hits  0.1', 'text/html': '<b>0.1</b>'}, raw=True)",
+    execution_count=2,
+    outputs=[new_output("display_data", {"text/html": "<b>0.2</b>", "text/plain": "hits  0.2"})],
+)
+LOOKS = checked(
+    TABLE.source,
+    execution_count=2,
+    outputs=[new_output("display_data", TABLE.outputs[0].data | {"text/plain": "hits  0.1"})],
+)
 OTHER_KIND = checked("1", execution_count=2, outputs=[new_output("stream", text="1\n")])
 EMPTY = checked("pass", execution_count=2, outputs=[new_output("stream", text="1\n")])
 TWO_LINES = new_code_cell("raise ValueError('a line\\nand another')")
@@ -31,6 +41,8 @@ ERRORS = {
 FAILING = ERRORS | {
     "differs": (DIFFERS, "its output (stdout) differs: expected 'two 8', found 'two 7'"),
     "shorter": (SHORTER, "its output (stdout) differs: expected 'two', found no such line"),
+    "table": (TABLE, "its output (text/plain) differs: expected 'hits  0.2', found 'hits  0.1'"),
+    "looks": (LOOKS, "its output (text/html) differs: expected '<b>0.2</b>', found '<b>0.1</b>'"),
     "other_kind": (OTHER_KIND, "its output is not of the kind that is stored"),
     "none": (EMPTY, "its output is not of the kind that is stored"),
 }

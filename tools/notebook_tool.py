@@ -108,7 +108,7 @@ def execute(path: Path, bar: tqdm) -> NotebookNode:
         startup_timeout=120,
         kernel_name="python3",
         extra_arguments=["--log-level=40"],
-        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        resources={"metadata": {"path": str(path.parent.absolute())}},  # where nbval and Jupyter run it, too
         on_cell_executed=lambda cell, **_: bar.update() if cell.cell_type == "code" else None,
     )
     env = {**os.environ, "TQDM_DISABLE": "1"}
