@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import nbformat
+import notebook_tool as tool
 import pytest
 import yaml
 
@@ -95,6 +97,36 @@ def test_packages_are_kept_by_system_python_and_locks(path):
             python = used["actions/setup-python"]["python-version"]
             key = f"uv-${{{{ runner.os }}}}-{python}-${{{{ hashFiles('requirements/*.txt') }}}}"
             assert used["actions/cache"] == {"path": "~/.cache/uv", "key": key}
+
+
+def inputs():
+    return read(PATHS[0])[True]["workflow_call"]["inputs"]
+
+
+def test_the_page_shows_a_call_that_is_right_and_every_input_with_its_default():
+    page = (ROOT / "docs" / "ci.md").read_text()
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    (job,) = yaml.safe_load(example)["jobs"].values()
+    assert job["uses"] == "OWNER/REPO/.github/workflows/notebooks.yml@COMMIT"
+    assert job["with"].keys() <= inputs().keys()
+    assert all(given.keys() == {"report", "requirements"} for given in job["strategy"]["matrix"]["include"])
+    rows = dict(re.findall(r"^\| `([\w-]+)` \|.*\| (.*) \|$", page, flags=re.MULTILINE))
+    assert rows.keys() == inputs().keys()
+    for name in ("python-version", "notebooks"):
+        assert rows[name].strip("`") == inputs()[name]["default"]
+
+
+FAILURE = r"^(\S+\.ipynb), cell (\d+): .*expected '(.*?)', found"
+
+
+def test_the_failure_that_the_page_shows_is_one_of_what_is_stored():
+    page = (ROOT / "docs" / "ci.md").read_text()
+    name, number, expected = re.search(FAILURE, page, flags=re.MULTILINE).groups()
+    cell = tool.code_cells(nbformat.read(tool.NOTEBOOKS / name, as_version=4))[int(number) - 1]
+    shown = re.search(r"^@@ .*\n((?:[ +-].*\n)+)", page, flags=re.MULTILINE)[1].splitlines()
+    stored = cell.outputs[0].data["text/plain"].splitlines()
+    assert [line[1:] for line in shown if not line.startswith("+")] == stored
+    assert f"-{expected}" in shown
 
 
 STAND_IN = """#!/usr/bin/env bash
