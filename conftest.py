@@ -1,7 +1,9 @@
 """Guards for notebooks under nbval, which by itself forgives more than a regression test should, and says less."""
 
+import ast
 import os
 import re
+from contextlib import suppress
 from difflib import unified_diff
 from functools import cache
 from itertools import zip_longest
@@ -61,9 +63,33 @@ class Cell(IPyNbCell):
             reason = self.difference
         elif reason == "Cell execution caused an exception":
             error = self.test_outputs[-1]
-            lines = error.evalue.splitlines() or re.findall(r"^-+> *\d+ +(.*)", report, flags=re.MULTILINE)
+            lines = error.evalue.splitlines() or self._what_is_not_so(report)
             reason = ": ".join([error.ename, *lines[:1]])
         return Failure(reason, f"{self.path.name}, cell {self.cell_num}: {reason}\n\n{report}")
+
+    def _what_is_not_so(self, report):
+        """The line that failed without a word, and if it asserts a comparison, what its sides are in the kernel."""
+        if not (found := re.search(r"^-+> *(\d+) +(.*)", report, flags=re.MULTILINE)):
+            return []
+        number, line = int(found[1]), found[2]
+        with suppress(SyntaxError, TimeoutError):  # `%time` isn't Python
+            for node in ast.walk(ast.parse(self.cell.source)):
+                if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare) and node.lineno == number:
+                    sides = [side for side in (node.test.left, *node.test.comparators) if not _plain(side)]
+                    line += "".join(self._value(ast.unparse(side)) for side in sides)
+        return [line]
+
+    def _value(self, expression):
+        """Such as `; hits is 0.1`; nothing if it has many lines, or can't be told."""
+        ask = {"silent": True, "user_expressions": {"value": expression}, "reply": True, "timeout": OUTPUT_TIMEOUT}
+        value = self.parent.kernel.kc.execute("", **ask)["content"]["user_expressions"]["value"]
+        text = value["data"]["text/plain"] if value["status"] == "ok" else "\n"
+        return "" if "\n" in text else f"; {expression} is {text}"
+
+
+def _plain(side):
+    """Whether this says already what it is: a number, -1, or a text."""
+    return not any(isinstance(node, ast.Name) for node in ast.walk(side))
 
 
 def _line(text):

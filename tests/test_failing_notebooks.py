@@ -14,6 +14,11 @@ from test_notebooks import checked, guarded
 RAISES = new_code_cell("print('so far')\nint('seven')")
 UNTRUE = new_code_cell("assert hits > 0.3, f'the text says more than 0.3, and it is {hits}'")
 UNSAID = new_code_cell("assert hits > 0.3")
+LOOP = new_code_cell("for rate in (0.1, 0.4):\n    assert -1 < rate < hits + 0.1 / 1")
+MANY = new_code_cell("assert [hits] * 40 == []  # in a line")
+CALL = new_code_cell("assert sorted([2, 1]) == [1]")
+MAGIC = new_code_cell("%time 1\nassert hits > 0.3")
+NOT = new_code_cell("assert not hits")
 DIFFERS = checked(
     "print('one')\nprint('two', 3 + 4)", execution_count=2, outputs=[new_output("stream", text="one\ntwo 8\n")]
 )
@@ -39,6 +44,12 @@ ERRORS = {
     "two_lines": (TWO_LINES, "ValueError: a line"),
 }
 FAILING = ERRORS | {
+    "unsaid": (UNSAID, "AssertionError: assert hits > 0.3; hits is 0.1"),
+    "loop": (LOOP, "AssertionError: assert -1 < rate < hits + 0.1 / 1; rate is 0.4; hits + 0.1 / 1 is 0.2"),
+    "table_of_many": (MANY, "AssertionError: assert [hits] * 40 == []  # in a line"),
+    "call": (CALL, "AssertionError: assert sorted([2, 1]) == [1]; sorted([2, 1]) is [1, 2]"),
+    "magic": (MAGIC, "AssertionError: assert hits > 0.3"),
+    "not_a_comparison": (NOT, "AssertionError: assert not hits"),
     "differs": (DIFFERS, "its output (stdout) differs: expected 'two 8', found 'two 7'"),
     "shorter": (SHORTER, "its output (stdout) differs: expected 'two', found no such line"),
     "table": (TABLE, "its output (text/plain) differs: expected 'hits  0.2', found 'hits  0.1'"),
