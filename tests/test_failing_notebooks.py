@@ -172,3 +172,10 @@ def test_a_notebook_without_a_scoreboard_is_run_as_well(tmp_path, monkeypatch):
     nbformat.write(new_notebook(cells=around(DIFFERS)), path)
     tool.run([path])
     assert "two 7" in (tmp_path / "build" / "scratch.html").read_text()
+
+
+def test_the_tool_runs_a_notebook_in_its_own_folder(tmp_path):
+    path = tmp_path / "scratch.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("from pathlib import Path\nprint(Path.cwd())")]), path)
+    ((cell,),) = [tool.code_cells(notebook) for _, notebook in tool.execute_all([path])]
+    assert cell.outputs[0].text == f"{tmp_path.resolve()}\n"
