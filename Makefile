@@ -16,6 +16,17 @@ BENCH := $(VENV)/bench
 BENCH_LOCK := requirements/bench-$(TAG).txt
 BENCH_READY := $(BENCH)/ready-$(TAG)
 
+# Environments that are not ours, listed in tests/environments. uv finds their Python, or fetches it; or name one:
+# make test-colab COLAB_PYTHON=/usr/bin/python3.13
+COLAB_PYTHON ?= 3.13
+ORIGINAL_PYTHON ?= 3.10
+MACOS_PYTHON ?= 3.12
+COLAB := $(VENV)/colab
+COLAB_COURSE := $(COLAB)-course
+COLAB_CLASSIC := $(COLAB)-classic
+ORIGINAL := $(VENV)/original
+MACOS := $(VENV)/macos-pins
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
@@ -25,7 +36,7 @@ endif
 export RECSYS_TEACH_SITE := $(abspath $(SITE))
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help setup classic bench run site site-env test lint lab app lock handout solved notebooks clean-notebooks clean
+.PHONY: help setup classic bench run site site-env test test-colab test-original test-macos-pins lint lab app lock links handout solved notebooks clean-notebooks clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +58,17 @@ site-env: $(SITE_READY) ## Create .venv/site: Sphinx and its theme, for the site
 
 test: lint classic site-env ## Check everything: style, types, unit tests, notebooks
 	TQDM_DISABLE=1 $(BIN)/python -m pytest
+
+test-colab: $(COLAB_COURSE)/ready $(COLAB_CLASSIC)/ready handout ## Run notebooks and hand-outs with what Google Colab has
+	TQDM_DISABLE=1 $(BIN)/python -m pytest tests/environments/check_colab.py
+	TQDM_DISABLE=1 $(COLAB_COURSE)/bin/python -m pytest notebooks
+	RECSYS_TEACH_CLASSIC=$(abspath $(COLAB_CLASSIC)) TQDM_DISABLE=1 $(BIN)/python -m pytest tests -k classic
+
+test-original: $(ORIGINAL)/ready ## Run the notebooks with TensorFlow 2.15 and TFRS 0.7.3
+	TQDM_DISABLE=1 $(ORIGINAL)/bin/python -m pytest notebooks
+
+test-macos-pins: $(MACOS)/ready ## Run the notebooks with the versions that a Mac gets
+	TQDM_DISABLE=1 $(MACOS)/bin/python -m pytest notebooks
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -72,6 +94,9 @@ notebooks: $(READY) ## Execute the notebooks and store them with their outputs
 clean-notebooks: $(READY) ## Take stderr, widget state and machine's traces out of the stored notebooks
 	$(BIN)/python tools/notebook_tool.py clean
 
+links: $(READY) ## Write where the course is published into the notebooks: make links REPO=owner/name
+	$(BIN)/python tools/links_tool.py $(REPO)
+
 lock: $(READY) ## Renew the locks in requirements/
 	$(BIN)/python tools/lock.py
 
@@ -95,24 +120,53 @@ $(READY): $(CREATED) $(LOCK) pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# A second environment in .venv: its own packages come first, then those of .venv: TensorFlow, and the course itself.
+# A second environment beside another: its own packages come first, then those of the other.
 define beside
-$(BIN)/python -m venv --clear --without-pip $(1)
-$(BIN)/uv pip sync --quiet --require-hashes --python $(1)/bin/python $(2)
-@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
-  > "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/course.pth"
-@touch $@
+$(3)/bin/python -m venv --clear --without-pip $(1)
+@$(3)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+  > "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth"
+$(if $(2),$(BIN)/uv pip sync --quiet --require-hashes --python $(1)/bin/python $(2))
 endef
 
 $(CLASSIC_READY): $(READY) requirements/classic.txt
-	$(call beside,$(CLASSIC),requirements/classic.txt)
+	$(call beside,$(CLASSIC),requirements/classic.txt,$(VENV))
+	@touch $@
 
 $(SITE_READY): $(READY) requirements/site.txt
-	$(call beside,$(SITE),requirements/site.txt)
+	$(call beside,$(SITE),requirements/site.txt,$(VENV))
+	@touch $@
 
 $(BENCH_READY): $(READY) $(BENCH_LOCK)
-	$(call beside,$(BENCH),$(BENCH_LOCK))
+	$(call beside,$(BENCH),$(BENCH_LOCK),$(VENV))
+	@touch $@
 
 # Only reached where there is none, for make asks for it by name.
 requirements/bench-%.txt:
 	@echo "there is no lock $@ for this machine: the benchmarks run on Linux" >&2; exit 1
+
+# An environment that holds what its list says and nothing else.
+define exactly
+$(BIN)/uv venv --quiet --clear --python $(2) $(1)
+$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(1)/bin/python tests/environments/$(notdir $(1)).txt
+@touch $@
+endef
+
+$(COLAB)/ready: $(READY) tests/environments/colab.txt
+	$(call exactly,$(COLAB),$(COLAB_PYTHON))
+
+# Colab with the course installed in it, and with the notebook server that the tests open.
+$(COLAB_COURSE)/ready: $(COLAB)/ready $(wildcard recsys_teach/*.py) pyproject.toml
+	$(call beside,$(COLAB_COURSE),,$(COLAB))
+	$(BIN)/python -m flit_core.wheel --outdir $(COLAB_COURSE)
+	$(COLAB_COURSE)/bin/python -m pip install --quiet $(COLAB_COURSE)/*.whl
+	@touch $@
+
+$(COLAB_CLASSIC)/ready: $(COLAB_COURSE)/ready requirements/classic.txt
+	$(call beside,$(COLAB_CLASSIC),requirements/classic.txt,$(COLAB_COURSE))
+	@touch $@
+
+$(ORIGINAL)/ready: $(READY) tests/environments/original.txt
+	$(call exactly,$(ORIGINAL),$(ORIGINAL_PYTHON))
+
+$(MACOS)/ready: $(READY) tests/environments/macos-pins.txt
+	$(call exactly,$(MACOS),$(MACOS_PYTHON))

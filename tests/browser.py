@@ -18,7 +18,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 SCRIPT = Path(__file__).with_suffix(".js")
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
-CLASSIC = Path(sys.prefix) / "classic" / "bin" / "python"  # `make classic` makes it
+CLASSIC = Path(os.environ.get("RECSYS_TEACH_CLASSIC", Path(sys.prefix) / "classic"))  # `make classic` makes it
 SECONDS = 300  # the longest that a notebook may take to run
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 LOCAL = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # a page that needs the network fails
@@ -46,7 +46,7 @@ def find_chromium() -> str | None:
 def need(kind: str) -> None:
     """Skip this test where the browser or the server is missing; fail instead if RECSYS_TEACH_BROWSER is `required`."""
     reason = "" if find_chromium() else "there is no chromium, chromium-browser or google-chrome"
-    if kind == "classic" and not CLASSIC.exists():
+    if kind == "classic" and not (CLASSIC / "bin").exists():
         reason = "there is no classic notebook: run `make classic`"
     if reason:
         (pytest.fail if os.environ.get("RECSYS_TEACH_BROWSER") == "required" else pytest.skip)(reason)
@@ -81,7 +81,7 @@ def _server(kind: str, folder: Path, dark: bool, own: Path) -> Iterator[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(users)}
     environment |= {f"{name}_DIR": str(own / name) for name in FOLDERS}
     environment |= {"IPYTHONDIR": str(own / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
-    command = [str(CLASSIC) if kind == "classic" else sys.executable, "-m", *COMMANDS[kind]]
+    command = [str(CLASSIC / "bin" / "python") if kind == "classic" else sys.executable, "-m", *COMMANDS[kind]]
     command += ["--no-browser", f"--port={port}"] + ([f"--theme={tone}"] if kind == "voila" else [])
     with (own / "log").open("w") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)

@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from browser import front_end
+from browser import CLASSIC, front_end
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 
@@ -49,7 +49,7 @@ def test_widgets_answer_in_a_browser(kind, tmp_path):
         notebook = open_notebook("app.ipynb")
         notebook.run_all()
         printed = notebook.page.locator("pre", has_text=f"has {VERSIONS[kind]}").last
-        expect(printed).to_contain_text(".venv/classic has" if kind == "classic" else " has")
+        expect(printed).to_contain_text(f"{CLASSIC} has" if kind == "classic" else " has")
         notebook.press("Weight", "ArrowRight")
         expect(notebook.html("weight 0.5")).to_be_visible()
         notebook.button("Start").click()

@@ -28,6 +28,7 @@ BENCH_LOCKS = sorted((ROOT / "requirements").glob("bench-*.txt"))
 LOCKS = sorted(set((ROOT / "requirements").glob("*-py3*.txt")) - set(BENCH_LOCKS))
 CLASSIC = ROOT / "requirements" / "classic.txt"
 SITE = ROOT / "requirements" / "site.txt"
+OTHERS = sorted((ROOT / "tests" / "environments").glob("*.txt"))
 
 
 def versions(lock: Path) -> dict[str, str]:
@@ -53,10 +54,25 @@ def test_lock_satisfies_the_metadata(lock):
     assert tensorflow == keras
 
 
-def test_the_classic_lock_has_what_colab_has():
-    wanted = dict(re.findall(r"^([a-z-]+)==(.+)$", CLASSIC.with_suffix(".in").read_text(), flags=re.MULTILINE))
-    assert wanted["ipywidgets"] == "7.7.1"
-    assert wanted.items() <= versions(CLASSIC).items()
+@pytest.mark.parametrize("lock", [*OTHERS, CLASSIC], ids=lambda lock: lock.stem)
+def test_lock_has_the_versions_that_it_is_made_for(lock):
+    wanted = dict(re.findall(r"^([a-z-]+)==(.+)$", lock.with_suffix(".in").read_text(), flags=re.MULTILINE))
+    assert wanted
+    assert wanted.items() <= versions(lock).items()
+
+
+def test_the_classic_notebook_is_colabs():
+    colab, classic = versions(OTHERS[0]), versions(CLASSIC)
+    server = {"ipykernel", "ipython", "ipywidgets", "jupyter-client", "notebook", "traitlets"}
+    assert {name: classic[name] for name in server} == {name: colab[name] for name in server}
+
+
+def test_of_what_the_course_needs_colab_lacks_one_package():
+    colab = versions(OTHERS[0])
+    needed = [requirement for requirement in DEPENDENCIES if requirement.marker is None]
+    there = [requirement for requirement in needed if requirement.name in colab]
+    assert {requirement.name for requirement in needed} - colab.keys() == {"tensorflow-recommenders"}
+    assert all(requirement.specifier.contains(colab[requirement.name]) for requirement in there)
 
 
 def test_the_sites_lock_has_what_the_other_locks_have_not():
@@ -74,13 +90,13 @@ def test_the_benchmarks_lock_keeps_to_the_versions_beside_it(lock):
     assert {name: ours[name] for name in ours.keys() & theirs.keys()}.items() <= theirs.items()
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, *BENCH_LOCKS, CLASSIC, SITE], ids=lambda lock: lock.stem)
+@pytest.mark.parametrize("lock", [*LOCKS, *BENCH_LOCKS, *OTHERS, CLASSIC, SITE], ids=lambda lock: lock.stem)
 def test_lock_has_hashes_and_no_address(lock):
     text = lock.read_text()
     assert "://" not in text
     assert not re.search(r"^--?(i|f|index|extra-index|find-links)", text, flags=re.MULTILINE)
     packages = re.findall(r"^[a-z0-9._-]+(?:\[[a-z,-]+\])?==.*?(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)
-    assert len(packages) > (100 if lock in LOCKS else 50 if lock == CLASSIC else 10)
+    assert len(packages) > (100 if lock in LOCKS + OTHERS else 50 if lock == CLASSIC else 10)
     assert all("--hash=sha256:" in package for package in packages)
 
 

@@ -3,11 +3,14 @@
 import ast
 import inspect
 import re
+import zipfile
 from pathlib import Path
 
 import handout_tool as handout
 import nbformat
 import notebook_tool as tool
+import packed
+import pages
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -40,21 +43,63 @@ def test_a_notebook_says_how_long_it_takes_to_read(path):
         assert row.split(" | ")[2].removesuffix(" |") == str(said), table
 
 
-def test_handed_out_without_outputs_and_otherwise_the_same(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(handout, "HANDOUT", tmp_path / "handout")
-    handout.write_handout(PATHS)
-    for path in PATHS:
-        given, stored = read(tmp_path / "handout" / path.name), read(path)
-        assert [cell.id for cell in given.cells] == [cell.id for cell in stored.cells]
-        assert [cell.source for cell in tool.code_cells(given)] == [cell.source for cell in tool.code_cells(stored)]
-        assert all(cell.outputs == [] and cell.execution_count is None for cell in tool.code_cells(given))
-    assert (tmp_path / "handout" / "glossary.md").read_text() == (PATHS[0].parent / "glossary.md").read_text()
-    assert "8 notebooks" in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def handouts(tmp_path_factory):
+    """The folder of the notebooks that stand alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handout, "HANDOUT", tmp_path_factory.mktemp("build") / "handout")
+        handout.write_handout(PATHS)
+        return handout.HANDOUT
 
 
-def test_a_link_out_of_the_folder_becomes_its_words():
-    cells = [new_markdown_cell("The [results](../benchmarks/results.md) of [01](01_data.ipynb).")]
-    assert handout.on_its_own(new_notebook(cells=cells)).cells[0].source == "The results of [01](01_data.ipynb)."
+@COURSE
+def test_handed_out_without_outputs_and_otherwise_the_same(path, handouts):
+    given, stored = read(handouts / path.name), read(path)
+    assert [cell.id for cell in given.cells if not cell.id.startswith("the-")] == [cell.id for cell in stored.cells]
+    assert [cell.source for cell in tool.code_cells(given)[1:]] == [cell.source for cell in tool.code_cells(stored)]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in tool.code_cells(given))
+    assert not any(packed.CHECK in cell.metadata.get("tags", []) for cell in given.cells)
+
+
+@COURSE
+def test_handed_out_with_the_words_that_it_uses_and_no_link_to_a_file(path, handouts):
+    prose = [cell.source for cell in read(handouts / path.name).cells if cell.cell_type == "markdown"]
+    assert all("://" in target for text in prose for target in re.findall(r"\]\(([^)]*)\)", text))
+    assert prose[0].split("\n\n")[1].count("·") == 0, "the line of links is gone"
+    linked = {cell.source for cell in read(path).cells if "](glossary.md#" in cell.source}
+    terms = re.findall(r"^\*\*(.+?)\*\*: ", prose[-1], flags=re.MULTILINE)
+    assert prose[-1].startswith("## Words\n\n**")
+    assert {pages.anchor(term) for term in terms} == set(re.findall(r"glossary\.md#([\w-]+)", " ".join(linked)))
+
+
+def test_the_words_of_a_notebook_are_the_glossarys():
+    cells = [new_markdown_cell("# T\n\n[Glossary](glossary.md)\n\nA [bat](glossary.md#batch)."), new_code_cell("1")]
+    glossary = "# Glossary\n\n## batch\n\nRows of [02](02.ipynb).\n\n## tower\n\nHigh.\n"
+    notebook = packed.alone(new_notebook(cells=cells), Path(__file__), glossary)
+    assert notebook.cells[0].source == "# T\n\nA bat."
+    assert notebook.cells[-1].source == "## Words\n\n**batch**: Rows of 02."
+
+
+def test_the_same_package_makes_the_same_wheel(handouts, tmp_path):
+    (given,) = handouts.glob("*.whl")
+    assert packed.build_wheel(tmp_path).read_bytes() == given.read_bytes()
+    inside = set(zipfile.ZipFile(given).namelist())
+    modules = {path.name for path in (tool.ROOT / "recsys_teach").glob("*.py")}
+    assert {f"recsys_teach/{name}" for name in modules} <= inside
+
+
+def test_the_packed_wheel_is_put_beside_the_notebook_and_a_changed_one_refused(handouts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (wheel,) = handouts.glob("*.whl")
+    cell = tool.code_cells(read(handouts / PATHS[0].name))[0]
+    place = cell.source.index('b64decode("') + 5_000
+    changed = cell.source[:place] + ("B" if cell.source[place] == "A" else "A") + cell.source[place + 1 :]
+    with pytest.raises(ValueError, match="isn't the one that was packed"):
+        exec(changed, {})
+    assert list(tmp_path.iterdir()) == []
+    exec(cell.source, {})
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+    assert (cell.metadata["cellView"], cell.metadata["jupyter"]) == ("form", {"source_hidden": True})
 
 
 def imports(notebook):

@@ -1,6 +1,7 @@
 """Notebooks for a class, in build/: `python tools/handout_tool.py handout|solved [NOTEBOOK ...]`.
 
-To be handed out, without any output, so that a guess is a guess; or with the solutions in the place of the stubs, run.
+To be handed out: each stands alone, with the package in it, and without any output, so that a guess is a guess. Or with
+the solutions in the place of the stubs, run.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 import nbformat
 import notebook_tool as tool
 from nbformat import NotebookNode
+from packed import alone, build_wheel
 from pages import without_links_outside
 
 from recsys_teach.exercise import RIGHT, Exercise
@@ -22,22 +24,15 @@ HANDOUT, SOLVED = tool.BUILD / "handout", tool.BUILD / "solved"
 CHECK = re.compile(r'^exercises\.check\("([\d.]+)", (\w+)\)$', re.MULTILINE)
 
 
-def on_its_own(notebook: NotebookNode) -> NotebookNode:
-    """The notebook as if nobody had run it, for another folder: a link that leads out of it becomes its words."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-        else:
-            cell.source = without_links_outside(cell.source)
-    return notebook
-
-
 def solved(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with the reference solution of each exercise in the place of its stub."""
+    """The notebook with the reference solution of each exercise in the place of its stub, for another folder."""
     for cell in tool.code_cells(notebook):
         if found := CHECK.search(cell.source):
             cell.source = solved_cell(cell.source, EXERCISES[found[1]], found[2])
-    return on_its_own(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = without_links_outside(cell.source)
+    return notebook
 
 
 def solved_cell(source: str, exercise: Exercise, name: str) -> str:
@@ -88,14 +83,22 @@ def not_right(notebook: NotebookNode) -> list[str]:
 
 
 def write_handout(paths: list[Path]) -> None:
-    """The notebooks as learners get them, and the glossary, in build/handout."""
-    _write(HANDOUT, {path.name: on_its_own(nbformat.read(path, as_version=4)) for path in paths})
-    print(f"{len(paths)} notebooks without outputs, and the glossary: {_short(HANDOUT)}")
+    """The notebooks as learners get them, each with all that it needs, and the wheel, in build/handout."""
+    shutil.rmtree(HANDOUT, ignore_errors=True)
+    HANDOUT.mkdir(parents=True)
+    wheel = build_wheel(HANDOUT)
+    glossary = (tool.NOTEBOOKS / "glossary.md").read_text(encoding="utf-8")
+    for path in paths:
+        nbformat.write(alone(nbformat.read(path, as_version=4), wheel, glossary), HANDOUT / path.name)
+    print(f"{len(paths)} notebooks that stand alone, and the wheel that is in each: {_short(HANDOUT)}")
 
 
 def write_solved(paths: list[Path]) -> None:
     """The notebooks with their solutions, executed, in build/solved; ends with what isn't right, if anything."""
-    _write(SOLVED, {path.name: solved(nbformat.read(path, as_version=4)) for path in paths})
+    SOLVED.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tool.NOTEBOOKS / "glossary.md", SOLVED)
+    for path in paths:
+        nbformat.write(solved(nbformat.read(path, as_version=4)), SOLVED / path.name)
     complaints, run = [], 0
     for path, notebook in tool.execute_all([SOLVED / path.name for path in paths]):
         nbformat.write(tool.clean(notebook), path)
@@ -104,13 +107,6 @@ def write_solved(paths: list[Path]) -> None:
     if complaints:
         sys.exit("\n".join(complaints))
     print(f"{run} notebooks with their solutions, every check of which says right: {_short(SOLVED)}")
-
-
-def _write(folder: Path, notebooks: dict[str, NotebookNode]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, notebook in notebooks.items():
-        nbformat.write(notebook, folder / name)
-    shutil.copy(tool.NOTEBOOKS / "glossary.md", folder)
 
 
 def _short(folder: Path) -> Path:

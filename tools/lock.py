@@ -5,6 +5,7 @@ One lock for each platform and Python line, since they resolve differently: on m
 the tests open beside JupyterLab, needs no TensorFlow of its own: one lock of it serves everywhere. The libraries that
 benchmarks compare with are installed beside a lock's packages, so theirs keep to its versions. What builds the site is
 installed beside them, too, and uses those that are there: its lock leaves them out, but for other versions of them.
+In tests/environments are those of others: Colab's image, which the course only adds to, and old versions.
 """
 
 import re
@@ -13,8 +14,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = {"original": "3.10", "macos-pins": "3.12"}
 PYTHONS = {"linux": ["3.10", "3.11", "3.12", "3.13"], "darwin": ["3.10", "3.11", "3.12"]}
-EXTRAS = ("--extra", "scale", "--extra", "lab", "--extra", "test")
+EXTRAS_OF_TESTS = ("--extra", "scale", "--extra", "test")
+EXTRAS = (*EXTRAS_OF_TESTS, "--extra", "lab")
 BENCHMARKED = "linux"
 UV_PLATFORMS = {"linux": "linux", "darwin": "macos"}
 
@@ -31,6 +34,10 @@ def main() -> None:
             if platform == BENCHMARKED:
                 peers = "--group", "bench", "--constraint", lock
                 renew(f"requirements/bench-{tag}.txt", *peers, *target, python=python)
+    renew("tests/environments/colab.txt", "tests/environments/colab.in", python="3.13")
+    for name, python in ENVIRONMENTS.items():
+        pinned = f"tests/environments/{name}.in", *EXTRAS_OF_TESTS, "--python-platform", "linux"
+        renew(f"tests/environments/{name}.txt", "pyproject.toml", *pinned, python=python)
     oldest = PYTHONS["linux"][0]
     renew("requirements/classic.txt", "requirements/classic.in", "--universal", python=oldest)
     site = "requirements/site.txt", "requirements/site.in", "--universal"
