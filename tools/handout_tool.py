@@ -13,7 +13,6 @@ from pathlib import Path
 
 import nbformat
 import notebook_tool as tool
-from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from packed import alone, build_wheel
 from pages import without_links_outside
@@ -122,8 +121,8 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         {"handout": write_handout, "solved": write_solved}[arguments.what](arguments.notebooks)
-    except CellExecutionError as error:
-        sys.exit(f"a cell failed:\n{error}")
+    except tool.CellFailedError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

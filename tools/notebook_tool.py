@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from pages import write_glossary, write_page
 from tqdm import tqdm
@@ -27,8 +27,13 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
 LINK_TARGET = re.compile(r"\]\([^)\s]*\)")
 LOCAL_PATH = re.compile(r"(/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\)\w")
+
+
+class CellFailedError(Exception):
+    """A cell of a notebook didn't run to its end; the last line says which, and why."""
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
@@ -96,7 +101,11 @@ def minutes(notebook: NotebookNode) -> int:
 
 
 def execute(path: Path, bar: tqdm) -> NotebookNode:
-    """The notebook, run from top to bottom in a fresh kernel; progress bars inside it are silent."""
+    """The notebook, run from top to bottom in a fresh kernel; progress bars inside it are silent.
+
+    Raises:
+        CellFailedError: a cell raised an error, took longer than CELL_TIMEOUT, or ended its kernel.
+    """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -104,14 +113,27 @@ def execute(path: Path, bar: tqdm) -> NotebookNode:
         startup_timeout=120,
         kernel_name="python3",
         extra_arguments=["--log-level=40"],
-        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        resources={"metadata": {"path": str(path.parent.absolute())}},  # where nbval and Jupyter run it, too
         on_cell_executed=lambda cell, **_: bar.update() if cell.cell_type == "code" else None,
     )
     env = {**os.environ, "TQDM_DISABLE": "1"}
     if "RECSYS_TEACH_DATA" in env:
         env["RECSYS_TEACH_DATA"] = os.path.abspath(env["RECSYS_TEACH_DATA"])  # kernels work in notebooks/, not here
-    client.execute(env=env)
+    try:
+        client.execute(env=env)
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        raise CellFailedError(_failure(path, client.code_cells_executed, error)) from error
     return notebook
+
+
+def _failure(path: Path, number: int, error: Exception) -> str:
+    """What the kernel reports, and below it one line: the notebook, the cell as Jupyter numbers it, and why."""
+    report = COLOURS.sub("", str(error)).strip()
+    reason = report.splitlines()[0]
+    if isinstance(error, CellExecutionError):
+        lines = error.evalue.splitlines() or re.findall(r"^-+> *\d+ +(.*)", report, flags=re.MULTILINE)
+        reason = ": ".join([error.ename, *lines[:1]])
+    return f"{report}\n\n{path.name}, cell {number}: {reason}"
 
 
 def execute_all(paths: list[Path]) -> Iterator[tuple[Path, NotebookNode]]:
@@ -141,7 +163,8 @@ def run(paths: list[Path]) -> None:
     for path, notebook in execute_all(paths):
         notebook = clean(notebook)  # progress bars are widgets, which a page can't show
         tagged = [cell for cell in code_cells(notebook) if "scoreboard" in cell.metadata.get("tags", [])]
-        boards[path.stem] = next(o.data["text/plain"] for o in tagged[-1].outputs if "data" in o)
+        if tagged:
+            boards[path.stem] = next(o.data["text/plain"] for o in tagged[-1].outputs if "data" in o)
         write_page(notebook, BUILD / f"{path.stem}.html")
     write_glossary((NOTEBOOKS / "glossary.md").read_text(encoding="utf-8"), BUILD / "glossary.html")
     for name in [name for name in boards if name.startswith(("05", "06"))] or list(boards):
@@ -176,8 +199,8 @@ def main() -> None:
     try:
         what = {"run": run, "store": store, "clean": clean_stored, "minutes": print_minutes}[arguments.what]
         what(arguments.notebooks)
-    except CellExecutionError as error:
-        sys.exit(f"a cell failed:\n{error}")
+    except CellFailedError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

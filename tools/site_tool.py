@@ -19,7 +19,8 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["*.md", "notebooks/*.md", "benchmarks/*"]
-LINKED = ["*.yml", "LICENSE", "Makefile", "recsys_teach/*.py", "requirements/*", "tests/*.py", "tools/*.py"]
+LINKED = ["*.yml", "*.py", "LICENSE", "Makefile", "recsys_teach/*.py", "requirements/*", "tests/*.py", "tools/*.py"]
+LINKED += [".github/workflows/*"]
 GROUP = re.compile(r"^\| ((?:`\w+…?` ?)+)\| (.+?) \|$", flags=re.MULTILINE)  # a row of the README's table of modules
 
 
