@@ -8,6 +8,7 @@ RECSYS_TEACH_DATA the sample of real reviews comes from that folder, and where i
 """
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterable
@@ -56,19 +57,20 @@ class Peaks:
             **settings,
             resources=resources,
             extra_arguments=["--log-level=40"],
-            on_notebook_start=lambda **_: watcher.start(),
+            on_notebook_start=lambda **_: self._find(watcher),
             on_cell_executed=lambda **_: self._ask(),
         )
         try:
-            self._client.execute()
+            self._client.execute(stderr=subprocess.DEVNULL)
         finally:
             self._ended.set()
             if watcher.is_alive():
                 watcher.join()
 
-    @property
-    def _pid(self) -> int:
-        return self._client.km.provisioner.process.pid
+    def _find(self, watcher: threading.Thread) -> None:
+        """The kernel runs: which process is it?"""
+        self._pid = self._client.km.provisioner.process.pid
+        watcher.start()
 
     def _ask(self) -> None:
         """The kernel's own peak, as it stands after a cell."""
