@@ -24,6 +24,7 @@ SCRIPTS = [
     "evaluation_memory",
     "sweep_time",
     "notebook_time",
+    "notebook_memory",
     "start_up",
     "growth",
     "large_tables",

@@ -12,7 +12,7 @@ from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids
 from recsys_teach.heads import DenseHead, FactorHead
 from recsys_teach.schema import RATING
-from recsys_teach.towers import ProductTower, UserTower, read
+from recsys_teach.towers import ProductTower, UserTower, in_blocks, read
 
 
 class RankingModel(tfrs.Model):
@@ -61,5 +61,10 @@ class RankingModel(tfrs.Model):
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
         """The predicted stars of each row, `[rows]`."""
-        ids = read(reviews, self.user_tower, self.product_tower)
-        return self.head(*self(ids), ids).numpy()[:, 0]
+        towers = self.user_tower, self.product_tower
+
+        def stars(some: pd.DataFrame) -> tf.Tensor:
+            ids = read(some, *towers)
+            return self.head(*self(ids), ids)[:, 0]
+
+        return in_blocks(stars, reviews, *towers)

@@ -15,7 +15,7 @@ from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids, by_id, strings
 from recsys_teach.replicas import all_rows
 from recsys_teach.schema import PRODUCT, USER
-from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.towers import ProductTower, UserTower, in_blocks
 
 
 class RetrievalModel(tfrs.Model):
@@ -100,7 +100,8 @@ class RetrievalModel(tfrs.Model):
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """The dot product of each row's user with every product, and its bias if there is one, `[rows, products]`."""
-        users = self.user_tower(strings(reviews, self.user_tower.columns))
+        tower = self.user_tower
+        queries = in_blocks(lambda some: self.queries(tower(strings(some, tower.columns))), reviews, tower)
         catalogue = self.product_tower.catalogue
         products = self.candidates(self.product_tower.embed(catalogue), catalogue)
-        return self.queries(users).numpy() @ products.numpy().T
+        return queries @ products.numpy().T

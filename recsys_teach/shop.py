@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, softmax
+from scipy.special import ndtr
 
 from recsys_teach import wording
 from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TIMESTAMP, TITLE, USER, check_reviews
@@ -47,8 +47,11 @@ class Shop:
         What the user owns already is still in it: the scoreboard leaves that out, for every recommender alike.
         """
         day = _days(reviews[TIMESTAMP])[:, None]
-        logits = self.attraction[_places(self.users[USER], reviews[USER])] + self.trend * (day / DAYS - 0.5)
-        return softmax(np.where(day < _days(self.products["launched"]), -np.inf, logits), axis=1)
+        logits = self.attraction[_places(self.users[USER], reviews[USER])]  # a copy, and the softmax is made in it
+        logits += self.trend * (day / DAYS - 0.5)
+        logits[day < _days(self.products["launched"])] = -np.inf
+        np.exp(logits - logits.max(axis=1, keepdims=True), out=logits)
+        return np.divide(logits, logits.sum(axis=1, keepdims=True), out=logits)
 
     def expected_rating(self, reviews: pd.DataFrame) -> np.ndarray:
         """E[stars | user, product] after rounding and clipping, `[rows]`."""
@@ -98,8 +101,7 @@ def generate_shop(
     stars = np.clip(np.rint(mean_rating[who, what] + rng.normal(0, NOISE, len(who))), 1, 5)
     rated = more.random(len(who)) < rated_share
 
-    catalogue = wording.catalogue(rng, categories)
-    catalogue["launched"] = _dates(launched)
+    catalogue = wording.catalogue(rng, categories).assign(launched=_dates(launched))
     people = pd.DataFrame({USER: [f"U{u:05d}" for u in range(users)], "joined": _dates(joined)})
     bought = catalogue.iloc[what].reset_index(drop=True)
     reviews = pd.DataFrame(
@@ -113,8 +115,7 @@ def generate_shop(
             CATEGORY: bought[CATEGORY],
         }
     )
-    reviews = reviews.sort_values(TIMESTAMP, kind="stable")
-    reviews = check_reviews(reviews, source="the generated shop", unrated=True)
+    reviews = check_reviews(reviews.sort_values(TIMESTAMP, kind="stable"), source="the generated shop", unrated=True)
     return Shop(reviews, catalogue.drop(columns="noun"), people, attraction, trend, mean_rating)
 
 
@@ -172,8 +173,7 @@ def _purchases(rng, attraction, trend, counts, joined, launched):
             out_of_reach = bought[users] | (launched > now[:, None])
             logits = attraction[users] + trend * (now[:, None] / DAYS - 0.5)
             keys = np.where(out_of_reach, -np.inf, logits + rng.gumbel(size=out_of_reach.shape))
-            picks = keys.argmax(axis=1)
-            buys = keys.max(axis=1) > -np.inf
+            picks, buys = keys.argmax(axis=1), keys.max(axis=1) > -np.inf
             users, picks, now = users[buys], picks[buys], now[buys]
             bought[users, picks] = True
             who.append(users), what.append(picks), when.append(now)

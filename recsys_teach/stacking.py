@@ -22,6 +22,7 @@ from recsys_teach.sweep import Sweep, assemble_sweep
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 
+WIDTH = 16  # the columns of a batch are a multiple of it: TensorFlow keeps code of its own for every shape it meets
 Weights = Sequence[tuple[float, float]]  # rating_weight and retrieval_weight of each pair
 
 
@@ -79,6 +80,8 @@ class StackedModel(tfrs.Model):
         """The sum of what each copy's own `MultitaskModel.compute_loss` would be."""
         ids = self.like.model.retrieval.forget(ids) if training else ids
         different, column, copies = tf.unique_with_counts(ids[PRODUCT])  # a batch holds many a product several times
+        spare = [[0, -tf.size(different) % WIDTH]]
+        different, copies = tf.pad(different, spare), tf.pad(copies, spare)
         user_rows, candidate_rows = self(ids | {PRODUCT: different}, training=training)
         users, user_bias = tf.split(user_rows, [-1, 1], axis=2)
         candidates, candidate_bias, candidate_score = tf.split(candidate_rows, [-1, 1, 1], axis=2)

@@ -4,7 +4,7 @@ A tower has two halves: `preprocess` looks strings up, which is done once, befor
 vectors, and is what training changes. Called as a model, a tower does both: strings in, vectors out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ import pandas as pd
 from recsys_teach.backend import tf
 from recsys_teach.features import Features, Ids, Vocabulary, strings
 from recsys_teach.schema import PRODUCT, RATING, SUMMARY, TITLE, USER
+
+ROWS, TEXTS = 65_536, 2_048  # rows that are read at once, and rows with texts: each word becomes a vector
 
 
 class Words(tf.keras.layers.Layer):
@@ -104,6 +106,13 @@ def read(reviews: pd.DataFrame, *towers: Tower) -> Ids:
     for tower in towers:
         ids |= tower.preprocess(strings(reviews, tower.columns))
     return ids
+
+
+def in_blocks(answer: Callable[[pd.DataFrame], tf.Tensor], reviews: pd.DataFrame, *towers: Tower) -> np.ndarray:
+    """What `answer(reviews)` is, `[rows, ...]`, asked for some rows at a time to bound the memory of these towers."""
+    rows = TEXTS if any(tower.words for tower in towers) else ROWS
+    starts = range(0, max(1, len(reviews)), rows)
+    return np.concatenate([answer(reviews[start : start + rows]) for start in starts])
 
 
 def training_rows(reviews: pd.DataFrame, *towers: Tower) -> Ids:

@@ -51,6 +51,25 @@ def test_the_loss_is_the_sum_of_the_models_losses(corrections):
     assert float(stack.compute_loss(batch)) == pytest.approx(alone, rel=1e-5)
 
 
+def test_batches_have_few_shapes_and_what_fills_them_up_learns_nothing(monkeypatch):
+    widths, gather = set(), StackedModel.call
+
+    def call(self, ids, training=False):
+        widths.add(int(ids["product_id"].shape[0]))
+        return gather(self, ids, training)
+
+    monkeypatch.setattr(StackedModel, "call", call)
+    stack = StackedModel(model(**CORRECTIONS), PAIRS)
+    rows = training_rows(TRAIN, stack.user_tower, stack.product_tower)
+    for first in range(0, 320, 32):  # fewer products than rows, now more of them, now fewer
+        batch = take(rows, range(first, first + 32))
+        with tf.GradientTape() as tape:
+            loss = stack.compute_loss(batch)
+        gradient = tf.convert_to_tensor(tape.gradient(loss, stack.product_table))
+        np.testing.assert_array_equal(gradient[0], 0)
+    assert widths <= {16, 32}
+
+
 def test_the_template_is_left_as_it_was():
     template = model(**CORRECTIONS)
     stack = StackedModel(template, PAIRS)

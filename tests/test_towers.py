@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_teach import towers
 from recsys_teach.features import learn_vocabulary, strings
-from recsys_teach.towers import ProductTower, UserTower, read, training_rows
+from recsys_teach.towers import ProductTower, UserTower, in_blocks, read, training_rows
 
 TRAIN = pd.DataFrame(
     {
@@ -161,3 +162,26 @@ def test_an_id_that_is_called_unknown_is_an_id_like_any_other():
     np.testing.assert_array_equal(ids["product_id"], [2, 1, 3])
     stranger = reviews.assign(user_id="who?", product_id="what?")
     assert not read(stranger, UserTower(vocabulary))["user_id"].numpy().any()
+
+
+@pytest.mark.parametrize(("summary", "blocks"), [(False, [4, 1]), (True, [2, 2, 1])], ids=["ids", "texts"])
+def test_rows_are_read_in_blocks_that_are_smaller_with_texts(monkeypatch, summary, blocks):
+    monkeypatch.setattr(towers, "ROWS", 4)
+    monkeypatch.setattr(towers, "TEXTS", 2)
+    tower = UserTower(VOCABULARY, dim=3, summary=summary)
+    texts = ["", "poor tent, great wok", "great", "a yurt", "wok"]  # of other lengths, so that blocks are padded apart
+    rows = pd.DataFrame({"user_id": ["u1", "u2", "x", "u2", "u1"], "summary": texts})
+    sizes = []
+
+    def answer(some):
+        sizes.append(len(some))
+        return tower(strings(some, tower.columns))
+
+    vectors = in_blocks(answer, rows, tower)
+    assert sizes == blocks
+    np.testing.assert_allclose(vectors, tower(strings(rows, tower.columns)).numpy(), rtol=1e-6)
+
+
+def test_no_rows_have_no_vectors():
+    tower = UserTower(VOCABULARY, dim=3)
+    assert in_blocks(lambda some: tower(strings(some, tower.columns)), TRAIN[:0], tower).shape == (0, 3)

@@ -1,0 +1,128 @@
+"""Peak memory of every notebook's kernel: `python benchmarks/notebook_memory.py`, minutes. Linux only.
+
+Binder gives 2 GB to everything that somebody runs. So each notebook is executed in a fresh kernel, and the system is
+asked for the most memory that the kernel held at any time (VmHWM in `/proc`), files that are mapped included; and so is
+a kernel that only imports TensorFlow Recommenders. 07 and 08 start processes of their own: four times a second the
+memory of kernel and children is added up, the files that all of them map counted once. MB and GB are 10^6 and 10^9
+bytes. With RECSYS_TEACH_DATA the sample of real reviews comes from that folder, and where it can't be had its notebook
+is skipped.
+"""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+import psutil
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+from side_by_side import IMPORT_TFRS, Row, report
+
+from recsys_teach.data import amazon_sample
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+MOST, TOGETHER, EVERY = 1_200, 2_000, 0.25  # MB of a kernel, MB with its children, seconds
+
+
+def megabytes(pid: int) -> dict[str, float]:
+    """What Linux says of the memory of a process, MB by name; nothing of one that has just ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {line.split(":")[0]: int(line.split()[1]) * 1024 / 1e6 for line in lines if line.endswith(" kB")}
+
+
+def together(pids: Iterable[int]) -> float:
+    """The memory of several processes, MB: the sum of what is a process's own, and once the files that are mapped."""
+    found = [megabytes(pid) for pid in pids]
+    own = sum(memory.get("RssAnon", 0.0) + memory.get("RssShmem", 0.0) for memory in found)
+    return own + max(memory.get("RssFile", 0.0) for memory in found)
+
+
+class Peaks:
+    """The peak memory of a kernel, and of the kernel with its children, MB."""
+
+    def __init__(self, notebook: NotebookNode):
+        self.kernel, self.together, self.families = 0.0, 0.0, 0  # families: times that it was seen with a child
+        self._ended = threading.Event()
+        settings = {"timeout": 300, "startup_timeout": 120, "kernel_name": "python3"}
+        resources = {"metadata": {"path": str(NOTEBOOKS)}}
+        watcher = threading.Thread(target=self._watch)
+        self._client = NotebookClient(
+            notebook,
+            **settings,
+            resources=resources,
+            extra_arguments=["--log-level=40"],
+            on_notebook_start=lambda **_: self._find(watcher),
+            on_cell_executed=lambda **_: self._ask(),
+        )
+        try:
+            self._client.execute(stderr=subprocess.DEVNULL)
+        finally:
+            self._ended.set()
+            if watcher.is_alive():
+                watcher.join()
+
+    def _find(self, watcher: threading.Thread) -> None:
+        """The kernel runs: which process is it?"""
+        self._pid = self._client.km.provisioner.process.pid
+        watcher.start()
+
+    def _ask(self) -> None:
+        """The kernel's own peak, as it stands after a cell."""
+        self.kernel = megabytes(self._pid)["VmHWM"]
+
+    def _watch(self) -> None:
+        """Look at kernel and children now and then, until the notebook has ended."""
+        while not self._ended.wait(EVERY):
+            try:
+                children = psutil.Process(self._pid).children(recursive=True)
+            except psutil.Error:
+                continue
+            if children:
+                self.families += 1
+                self.together = max(self.together, together([self._pid, *(child.pid for child in children)]))
+
+
+def can_run(path: Path) -> bool:
+    """False for the notebook of real reviews where these can't be had."""
+    try:
+        if "amazon" in path.stem:
+            amazon_sample()
+    except (OSError, ValueError) as error:
+        print(f"{path.name} is left out: {error}")
+        return False
+    return True
+
+
+def row(what: str, peak: float, against: str, most: float) -> Row:
+    """A peak in MB as a line, which is held to `most` MB; the figure that is measured stands there in GB."""
+    return Row(what, f"{peak:,.0f} MB", against, [peak / 1e3], at_most=most / 1e3, unit="GB")
+
+
+def main() -> None:
+    """Execute all, one after the other, and report."""
+    os.environ |= {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    if folder := os.environ.get("RECSYS_TEACH_DATA"):
+        os.environ["RECSYS_TEACH_DATA"] = os.path.abspath(folder)
+    bare = Peaks(new_notebook(cells=[new_code_cell(IMPORT_TFRS)])).kernel
+    floor = f"{bare:,.0f} MB: a kernel that only imports TensorFlow Recommenders"
+    rows = []
+    for path in filter(can_run, [*sorted(NOTEBOOKS.glob("*.ipynb")), NOTEBOOKS / "app" / "weight_lab.ipynb"]):
+        start = time.perf_counter()
+        peaks = Peaks(nbformat.read(path, as_version=4))
+        print(f"{path.stem} took {time.perf_counter() - start:.0f} s", flush=True)
+        rows.append(row(f"peak memory of the kernel of `{path.stem}`", peaks.kernel, floor, MOST))
+        if peaks.families:
+            rows.append(row(f"peak memory of `{path.stem}` and of what it starts", peaks.together, "", TOGETHER))
+    rows[0].notes.append("one run of each notebook; MB and GB are 10^6 and 10^9 bytes")
+    report(__file__, rows)
+
+
+if __name__ == "__main__":
+    main()
