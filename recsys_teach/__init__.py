@@ -14,7 +14,7 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if "tensorflow" in sys.modules:
-    _keras = sys.modules["tensorflow"].keras.__version__
+    _keras = getattr(sys.modules["tensorflow"].keras, "__version__", "2.16")  # that one alone has no number
     if not _keras.startswith("2."):
         raise ImportError(
             f"TensorFlow is already running on Keras {_keras}, but TensorFlow Recommenders needs Keras 2: "

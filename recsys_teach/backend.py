@@ -1,13 +1,17 @@
 """Layer 3: the one place that loads TensorFlow and TFRS, on Keras 2 (see `__init__`) and without noise.
 
 `from recsys_teach.backend import tf, tfrs` is `import tensorflow as tf, tensorflow_recommenders as tfrs`, but for
-a dozen log lines on stderr that TensorFlow writes while it loads and that no log level silences.
+a dozen log lines on stderr that TensorFlow writes while it loads and that no log level silences. What differs between
+Keras' versions is made up for here, so that no other file has to know.
 """
 
 import gc
+import importlib
 import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 __all__ = ["tf", "tfrs"]
 
@@ -42,3 +46,17 @@ with _stderr_closed(), _no_collection():
     import tensorflow_recommenders as tfrs
 
 tf.get_logger().setLevel("WARNING")  # or it tells of every folder that it writes
+
+
+class _Random(random.Random):
+    """Python's random numbers, up to a bound that may be a whole number written as a float."""
+
+    def randint(self, a: float, b: float) -> int:
+        return super().randint(int(a), int(b))
+
+
+if tf.__version__.startswith(
+    "2.16."
+):  # whose Keras, the last one for macOS, asks for up to 1e9, which Python 3.12 refuses
+    _utils = importlib.import_module("tf_keras.src.utils.tf_utils")
+    _utils.random = SimpleNamespace(seed=random.seed, Random=_Random, randint=_Random().randint)  # type: ignore[attr-defined]
