@@ -144,3 +144,8 @@ def test_a_tensorflow_that_runs_on_another_keras_asks_for_a_restart(version):
 def test_a_tensorflow_that_runs_on_keras_2_is_welcome(version):
     done = python(FAKE.format(version=version))
     assert (done.returncode, done.stdout, done.stderr) == (0, "imported\n", "")
+
+
+def test_the_keras_that_has_no_number_is_welcome():
+    done = python(FAKE.format(version="").replace("__version__=''", ""))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "imported\n", "")
