@@ -55,8 +55,7 @@ class _Random(random.Random):
         return super().randint(int(a), int(b))
 
 
-if tf.__version__.startswith(
-    "2.16."
-):  # whose Keras, the last one for macOS, asks for up to 1e9, which Python 3.12 refuses
+# Keras 2.16, the last one for macOS, draws seeds up to 1e9, a float, which Python 3.12 refuses.
+if tf.__version__.startswith("2.16."):
     _utils = importlib.import_module("tf_keras.src.utils.tf_utils")
     _utils.random = SimpleNamespace(seed=random.seed, Random=_Random, randint=_Random().randint)  # type: ignore[attr-defined]
