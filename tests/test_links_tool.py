@@ -144,4 +144,5 @@ def test_first_cell_stops_where_pip_does(folder):
 def test_first_cell_fits_a_notebook():
     cell = links.set_up("some-owner/recsys-teach")
     ast.parse(cell)
+    assert max(map(len, cell.splitlines())) <= 120
     assert len([line for line in cell.splitlines() if line]) <= 12

@@ -23,3 +23,12 @@ def test_the_glossary_has_a_place_for_each_term_by_its_name_in_links(tmp_path):
     )
     page = Page(tmp_path / "glossary.html")
     assert {"hit-rate", "ndcg"} <= set(page.ids)
+
+
+def test_a_picture_from_elsewhere_is_only_its_words(tmp_path):
+    badge = "[![Open it](https://a.example/badge.svg)](https://b.example/x) ![here](beside.png)"
+    pages.write_page(new_notebook(cells=[new_markdown_cell(badge)]), tmp_path / "a.html")
+    page = Page(tmp_path / "a.html")
+    assert "Open it" in page.text
+    assert "https://b.example/x" in page.links
+    assert not any("a.example" in address for address in page.loaded)

@@ -29,10 +29,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-SOURCE = "{source}"  # `make links` writes it, `make handout` the wheel and the hand-out
+PUBLISHED = "{source}"
 sys.path += [str(folder) for folder in Path.cwd().parents if (folder / "recsys_teach").is_dir()]
 if find_spec("recsys_teach") is None:
-    source = max((f"{{wheel}}[scale]" for wheel in Path.cwd().glob("recsys_teach-*.whl")), default=SOURCE)
+    source = max((f"{{wheel}}[scale]" for wheel in Path.cwd().glob("recsys_teach-*.whl")), default=PUBLISHED)
     if not source:
         raise ModuleNotFoundError("no recsys_teach: put its wheel beside this notebook, or open the hand-out of it")
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)"""

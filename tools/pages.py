@@ -9,6 +9,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 OUTSIDE = re.compile(r"\[([^\]]*)\]\(\.\./[^)]*\)")
+FAR_PICTURE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")
 BESIDE = re.compile(r"\]\((\w+)\.(?:ipynb|md)(#[\w-]+)?\)")
 TERM = re.compile(r"^## (.+)$", flags=re.MULTILINE)
 
@@ -17,7 +18,7 @@ def write_page(notebook: NotebookNode, path: Path) -> None:
     """Write the notebook as a page; its links lead to the pages beside it, and one that leads elsewhere to nothing."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = BESIDE.sub(r"](\1.html\2)", without_links_outside(cell.source))
+            cell.source = BESIDE.sub(r"](\1.html\2)", without_far_pictures(without_links_outside(cell.source)))
     html, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
     path.write_text(html, encoding="utf-8")
 
@@ -36,3 +37,8 @@ def anchor(heading: str) -> str:
 def without_links_outside(markdown: str) -> str:
     """Markdown in which a link that leads out of the folder is only its words."""
     return OUTSIDE.sub(r"\1", markdown)
+
+
+def without_far_pictures(markdown: str) -> str:
+    """Markdown in which a picture that a reader would fetch from elsewhere is only its words."""
+    return FAR_PICTURE.sub(r"\1", markdown)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from pages import without_far_pictures
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["*.md", "notebooks/*.md", "benchmarks/*"]
@@ -32,12 +33,14 @@ def lay_out(source: Path) -> None:
     for path in _files("docs/*"):
         top = path.name == "index.md" or path.suffix in {".py", ".css"}  # where Sphinx looks for them
         _copy(path, source / path.name if top else source / "docs" / path.name)
-    index = source / "index.md"
+    readme, index = source / "README.md", source / "index.md"
+    readme.write_text(without_far_pictures(readme.read_text(encoding="utf-8")), encoding="utf-8")
     index.write_text(index.read_text(encoding="utf-8").replace("../", ""), encoding="utf-8")
     (source / "notebooks").mkdir(exist_ok=True)
     for path in _files("notebooks/*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         describe_images(notebook)
+        notebook.cells[0].source = without_far_pictures(notebook.cells[0].source)  # badges
         nbformat.write(notebook, source / "notebooks" / path.name)
     write_reference(source / "api")
 
