@@ -23,7 +23,7 @@ BEFORE = "[project.scripts]\n"
 BADGES = re.compile(r"^\[!\[Open in Colab\].*\n\n", flags=re.MULTILINE)
 
 SET_UP = """\
-# Finds the course's package (installed, beside this notebook, or above it), or installs it and what it lacks, no more.
+# Finds the course's package: installed, beside this notebook or above it. Else installs it and what it lacks.
 import subprocess
 import sys
 from importlib.util import find_spec

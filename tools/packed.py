@@ -16,7 +16,7 @@ TO_A_FILE = re.compile(r"\[([^\]]*)\]\((?!\w+:)([^)]*)\)")
 CHECK = "nbval-check-output"
 
 CELL = """\
-# @title The course's package is packed into this cell, which puts it beside the notebook. Run it, no need to read it.
+# @title The course's package is packed in here. This cell puts it beside the notebook: run it, don't read it.
 from base64 import b64decode
 from hashlib import sha256
 from pathlib import Path
