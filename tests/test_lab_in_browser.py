@@ -43,8 +43,7 @@ def use_the_lab(notebook, name):
     assert notebook.page.locator(".lab-list").get_by_text(re.compile("▲|▼|new")).count() > 0
     notebook.press("ratio", "ArrowLeft", "ArrowLeft", "ArrowLeft")
     ratio = notebook.page.get_by_label("ratio", exact=True)  # the list beside the slider
-    name = ratio.evaluate("list => list.selectedOptions[0].text")
-    expect(lab).to_contain_text(name)
+    expect(lab).to_contain_text(ratio.evaluate("list => list.selectedOptions[0].text"))
     notebook.screenshot(f"lab-{name}")
 
     points = notebook.page.locator("svg:has(circle.you) circle:not(.you)")
