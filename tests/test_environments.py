@@ -95,6 +95,7 @@ def test_the_benchmarks_lock_keeps_to_the_versions_beside_it(lock):
 def test_lock_has_hashes_and_no_address(lock):
     text = lock.read_text()
     assert "://" not in text
+    assert not re.search(r"-[rc] /", text), "a path of the machine that made it"
     assert not re.search(r"^--?(i|f|index|extra-index|find-links)", text, flags=re.MULTILINE)
     packages = re.findall(r"^[a-z0-9._-]+(?:\[[a-z,-]+\])?==.*?(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)
     assert len(packages) > (100 if lock in LOCKS + OTHERS else 50 if lock == CLASSIC else 10)
