@@ -168,7 +168,7 @@ def embeddings(before: np.ndarray, after: np.ndarray, categories: Sequence[str])
             colour, marker = drawing.COLOURS[number % 8], drawing.MARKERS[(number + number // 8) % 8]
             look: dict[str, Any] = {"color": colour, "marker": marker, "edgecolors": "black", "linewidths": 0.5}
             ax.scatter(x[kinds == kind], y[kinds == kind], s=36, label=str(kind), **look)
-        share = (lengths[:2] ** 2).sum() / max((lengths**2).sum(), 1e-12)
+        share = (lengths[:2] ** 2).sum() / max(float((lengths**2).sum()), 1e-12)
         ax.set_title(f"{name} training\n({share:.0%} of the variance)")
         ax.set(xticks=[], yticks=[])
         cosines = directions @ directions.T
