@@ -17,7 +17,7 @@ class Popularity:
     def __init__(self, train: pd.DataFrame):
         counts = train[PRODUCT].value_counts().sort_index()
         self.products = list(counts.index)
-        self._counts = counts.to_numpy(float)
+        self._counts: np.ndarray = counts.to_numpy(float)
 
     @classmethod
     def known(cls, products: list[str], counts: np.ndarray) -> "Popularity":

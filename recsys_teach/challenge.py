@@ -70,7 +70,7 @@ def challenge() -> pd.DataFrame:
 def _lines(recommenders: dict[str, Any]) -> pd.DataFrame:
     """hit@10 and rmse of all test rows, of warm users' and of new users', a row for each recommender."""
     wide = scoreboard(recommenders, *_parts(), k=[10], slices=True)[[HITS, STARS]].unstack("test rows")
-    return wide.loc[list(recommenders), pd.MultiIndex.from_product([[HITS, STARS], PARTS])]
+    return pd.DataFrame(wide).loc[list(recommenders), pd.MultiIndex.from_product([[HITS, STARS], PARTS])]
 
 
 @cache

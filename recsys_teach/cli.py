@@ -134,7 +134,7 @@ def train(
         board = judge(folder, model)
         Console().print(scores_table(losses), scores_table(board))
         if export:
-            version = write(Server(model, read_train(folder)), export, scores=board.loc["multitask"])
+            version = write(Server(model, read_train(folder)), export, scores=board.T["multitask"])
             typer.echo(f"exported to {version}")
 
 

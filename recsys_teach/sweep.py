@@ -54,7 +54,7 @@ class Sweep:
     @property
     def ceiling(self) -> pd.Series | None:
         """What the oracle does, by metric, where there is one."""
-        return self.baselines.loc["oracle"] if "oracle" in self.baselines.index else None
+        return self.baselines.T["oracle"] if "oracle" in self.baselines.index else None
 
     def joined(self, other: "Sweep") -> "Sweep":
         """This sweep and the pairs of another one on the same training and test rows."""
@@ -97,8 +97,9 @@ class Sweep:
                 arrays = {name: file[name] for name in ARRAYS}
             if facts.pop("format") != FORMAT:
                 raise KeyError("format")
-            frames = {name: pd.DataFrame(**facts.pop(name)).rename_axis("model") for name in ("board", "baselines")}
-            return cls(catalogue=pd.DataFrame(facts.pop("catalogue")), **facts, **arrays, **frames)
+            board, floors = (pd.DataFrame(**facts.pop(name)).rename_axis("model") for name in ("board", "baselines"))
+            catalogue = pd.DataFrame(facts.pop("catalogue"))
+            return cls(catalogue=catalogue, board=board, baselines=floors, **facts, **arrays)
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"there is no file {path}: save a sweep there first, with its method save."
