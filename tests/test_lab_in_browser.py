@@ -42,8 +42,7 @@ def use_the_lab(notebook, name):
     assert all(old != new for old, new in zip(before, after))
     assert notebook.page.locator(".lab-list").get_by_text(re.compile("▲|▼|new")).count() > 0
     notebook.press("ratio", "ArrowLeft", "ArrowLeft", "ArrowLeft")
-    ratio = notebook.page.get_by_label("ratio", exact=True)  # the list beside the slider
-    expect(lab).to_contain_text(ratio.evaluate("list => list.selectedOptions[0].text"))
+    expect(lab).not_to_contain_text("rating only")
     notebook.screenshot(f"lab-{name}")
 
     points = notebook.page.locator("svg:has(circle.you) circle:not(.you)")
