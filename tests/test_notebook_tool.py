@@ -112,6 +112,7 @@ def imports(notebook):
 @COURSE
 def test_every_solution_is_right_in_its_cell(path):
     notebook = handout.solved(read(path))
+    assert not any(cell.outputs or cell.execution_count for cell in tool.code_cells(notebook))
     cells = [cell.source for cell in tool.code_cells(notebook) if handout.CHECK.search(cell.source)]
     assert len(cells) >= 3
     for source in cells:

@@ -32,7 +32,7 @@ def solved(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = without_links_outside(cell.source)
-    return notebook
+    return tool.without_outputs(notebook)
 
 
 def solved_cell(source: str, exercise: Exercise, name: str) -> str:

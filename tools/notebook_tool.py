@@ -89,6 +89,13 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def without_outputs(notebook: NotebookNode) -> NotebookNode:
+    """The notebook as if nobody had run it."""
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
 def minutes(notebook: NotebookNode) -> int:
     """How long it takes to read up to the exercises: words of prose and code, 120 a minute, up to the next five.
 

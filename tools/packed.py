@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
+from notebook_tool import ROOT, without_outputs
 from pages import TERM, anchor
 
-ROOT = Path(__file__).parents[1]
 TO_A_FILE = re.compile(r"\[([^\]]*)\]\((?!\w+:)([^)]*)\)")
 CHECK = "nbval-check-output"
 
@@ -49,13 +49,11 @@ def alone(notebook: NotebookNode, wheel: Path, glossary: str) -> NotebookNode:
         paragraph for paragraph in notebook.cells[0].source.split("\n\n") if "](glossary.md)" not in paragraph
     )
     words = _words(notebook, glossary)
-    for cell in notebook.cells:
+    for cell in without_outputs(notebook).cells:
         if cell.cell_type == "markdown":
             cell.source = TO_A_FILE.sub(r"\1", cell.source)
-        else:
-            cell.outputs, cell.execution_count = [], None
-            if CHECK in cell.metadata.get("tags", []):
-                cell.metadata["tags"].remove(CHECK)  # there is no output to compare with
+        elif CHECK in cell.metadata.get("tags", []):
+            cell.metadata["tags"].remove(CHECK)  # there is no output to compare with
     first = next(place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code")
     notebook.cells.insert(first, wheel_cell(wheel))
     notebook.cells.append(new_markdown_cell(words, id="the-words"))
