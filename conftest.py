@@ -128,7 +128,7 @@ def _missing_sample(notebook: str) -> str | None:
     """Why the notebook on real reviews can't run here, if it can't."""
     if "amazon" not in notebook:
         return None
-    from recsys_teach.data import amazon_sample
+    from recsys_teach.sample import amazon_sample
 
     try:
         amazon_sample()

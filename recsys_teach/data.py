@@ -14,16 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pooch
-from requests.exceptions import RequestException
-from tqdm.auto import tqdm
 
+from recsys_teach.sample import amazon_sample
 from recsys_teach.schema import OPTIONAL, PRODUCT, RATING, REQUIRED, SUMMARY, TIMESTAMP, USER, check_reviews
 from recsys_teach.shop import generate_shop
-
-AMAZON_FILE = "amazon_reviews.csv"
-AMAZON_URL = "https://raw.githubusercontent.com/imsreecharan/datasets_/refs/heads/master/" + AMAZON_FILE
-AMAZON_SHA256 = "896be627fb23a647cadb0d04b2ca577b52045eb9f3f5a2e6102464a698077dff"
 
 # Known formats, by the columns that give them away: Amazon's 2014 and 2023 releases, MovieLens and its kin.
 FORMATS: tuple[dict[str, str], ...] = (
@@ -64,45 +58,6 @@ def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[st
                 f"a recommender needs at least two {noun}s to tell apart."
             )
     return reviews
-
-
-def amazon_sample() -> Path:
-    """The path of the Amazon sample: in RECSYS_TEACH_DATA, else in the cache, else downloaded into the cache."""
-    folder = os.environ.get("RECSYS_TEACH_DATA")
-    if folder and (local := Path(folder) / AMAZON_FILE).exists():
-        found = pooch.file_hash(str(local))
-        if found != AMAZON_SHA256:
-            raise ValueError(
-                f"{local} isn't the Amazon sample: its SHA-256 is {found[:12]}…, expected {AMAZON_SHA256[:12]}…; "
-                "remove it, or unset RECSYS_TEACH_DATA to download the sample."
-            )
-        return local
-
-    cache = pooch.os_cache("recsys-teach")
-    remedy = f"put {AMAZON_FILE} into a folder and name that in RECSYS_TEACH_DATA."
-    bar = tqdm(desc=AMAZON_FILE, total=1, unit="B", unit_scale=True, leave=False, delay=2)
-    downloader = pooch.HTTPDownloader(timeout=30, progressbar=bar)
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel("WARNING")  # the bar is enough
-    try:
-        return Path(pooch.retrieve(AMAZON_URL, f"sha256:{AMAZON_SHA256}", AMAZON_FILE, cache, downloader=downloader))
-    except RequestException as error:
-        raise ConnectionError(
-            f"the Amazon sample isn't in {folder or cache} and can't be downloaded ({type(error).__name__}): "
-            f"connect to the internet, or {remedy}"
-        ) from error
-    except OSError as error:
-        raise OSError(
-            f"the Amazon sample can't be kept in {cache} ({error}): make room for it there, or {remedy}"
-        ) from error
-    except ValueError as error:  # pooch's word for a wrong hash; it has removed the file
-        raise ValueError(
-            f"what {AMAZON_URL} sent isn't the Amazon sample (wrong SHA-256): try again, or {remedy}"
-        ) from error
-    finally:
-        logger.setLevel(level)
-        bar.close()
 
 
 def kind_of(path: Path) -> str:

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from pages import write_glossary, write_page
 from tqdm import tqdm
 
-from recsys_teach.data import amazon_sample
+from recsys_teach.sample import amazon_sample
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
