@@ -186,7 +186,7 @@ PACKED = gzip.compress(b"".join(b"u%d,p%d,5\n" % (row, row) for row in range(1_0
         (
             "a.csv",
             GOOD + b"cy,kite,lots\n",
-            "1 row with a rating that is no number (the first is 'lots'), counted from 0: 2",
+            "1 row with a rating that is no number of stars (the first is 'lots'), counted from 0: 2",
         ),
         ("a.csv", GOOD + b"cy,kite,\n", "1 row with a rating that is no number"),
         ("a.csv", GOOD + b",kite,3\n", "1 row with no user_id, counted from 0: 2"),

@@ -335,7 +335,11 @@ NO_TIME = LINE.replace(b"%d", b"null")
         ("a.xlsx", GOOD, "expected a file that ends in .csv"),
         ("a.csv", b"user_id,stars\nann,5\n", "has columns of no known format (user_id, stars): expected user_id"),
         ("a.jsonl", b'{"user_id": "ann", "stars": 5}\n', "has columns of no known format (user_id, stars)"),
-        ("a.csv", GOOD + b"cy,kite,lots\ncy,wok,\n", "2 rows with a rating that is no number (the first is row 40,"),
+        (
+            "a.csv",
+            GOOD + b"cy,kite,lots\ncy,wok,\n",
+            "2 rows with a rating that is no number of stars (the first is",
+        ),
         ("a.csv", GOOD + b"cy,kite,lots\n", "counted from 0: 'lots'); mend or remove"),
         ("a.csv", GOOD + b"cy,kite,nan\n", "1 row with a rating that is no number"),
         ("a.csv", GOOD + b"cy,kite,inf\n", "1 row with a rating that is no number"),
@@ -499,7 +503,7 @@ def test_control_c_ends_the_unpacking(tmp_path, amazon, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(reading, "_unpack", lambda path, bar, stop: told.append(stop.wait(60)))
-        patched.setattr(reading, "_reader", interrupted)
+        patched.setattr(reading, "reader_of", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(amazon, tmp_path / "out")
     assert told == [True]
