@@ -33,6 +33,7 @@ FORMATS: tuple[dict[str, str], ...] = (
 )
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 MARKS = {"semicolons": ";", "tabs": "\t", "commas": ",", "bars": "|", "double colons": "::"}
+CHUNK = 2**20
 PLAIN: Any = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}  # for `pandas.read_csv`
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz", ".parquet")
 
@@ -77,7 +78,9 @@ def _read(path: Path) -> pd.DataFrame:
     kind = kind_of(path)
     try:
         if kind == "parquet":  # by its own columns alone, whatever pandas notes beside them or a folder is called
-            return pq.ParquetFile(path).read().to_pandas(ignore_metadata=True)
+            table = pq.ParquetFile(path).read()
+            numbered = table.rename_columns([str(place) for place in range(table.num_columns)])
+            return numbered.to_pandas(ignore_metadata=True).set_axis(table.column_names, axis="columns")
         return pd.DataFrame(list(json_lines(path)), dtype=object) if "json" in kind else _read_csv(path, kind)
     except (ValueError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise unreadable(path, kind, error) from error
@@ -89,11 +92,17 @@ def unreadable(path: Path, kind: str, error: Exception) -> ValueError:
     return ValueError(f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?")
 
 
-def csv_header(path: Path, kind: str) -> list[str]:
-    """The names in the first line of a CSV or TSV file that isn't blank."""
+def csv_header(path: Path, kind: str, *, looked_at: int | None = CHUNK) -> list[str]:
+    """The names in the first line of a CSV or TSV file that isn't blank; no NUL is in the bytes that are looked at."""
+    with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
+        seen = 0
+        while chunk := file.read(CHUNK):
+            if (place := chunk.find(b"\0")) >= 0:  # where pandas 2 takes a field to end
+                raise ValueError(f"byte {seen + place:,} is NUL; expected UTF-8 text")
+            seen += len(chunk)
+            if looked_at is not None and seen >= looked_at:
+                break
     header = pd.read_csv(path, sep=SEPARATORS[kind], nrows=1, **PLAIN).iloc[0].tolist()
-    if "\0" in "".join(header):
-        raise ValueError("there are NUL bytes in its header; expected UTF-8")
     others = [name for name, mark in MARKS.items() if mark in header[0] and mark != SEPARATORS[kind]]
     if len(header) == 1 and others:
         raise ValueError(f"its fields are separated by {others[0]}; expected {'commas' if kind == 'csv' else 'tabs'}")
@@ -102,7 +111,7 @@ def csv_header(path: Path, kind: str) -> list[str]:
 
 def _read_csv(path: Path, kind: str) -> pd.DataFrame:
     """A CSV or TSV file, all text. pandas by itself takes a field too many in every row for an index, and drops it."""
-    header = csv_header(path, kind)
+    header = csv_header(path, kind, looked_at=None)
     table = pd.read_csv(path, sep=SEPARATORS[kind], names=range(len(header) + 1), **PLAIN).iloc[1:]
     too_many = table.pop(len(header)).fillna("") != ""
     if too_many.any():
@@ -119,12 +128,13 @@ def json_lines(path: Path) -> Iterator[dict]:
                 row = decode(line) if line.strip() else None
                 if "\\ud" in line.lower():
                     json.dumps(row, ensure_ascii=False).encode()
-            except UnicodeEncodeError as error:
-                raise ValueError(f"line {number} holds half of a character ({error.reason})") from error
-            except ValueError as error:
-                said = getattr(error, "msg", error)
-                reason = f"line {number} is no JSON ({said}); expected one review a line (JSON Lines)"
+            except json.JSONDecodeError as error:
+                reason = f"line {number} is no JSON ({error.msg}); expected one review a line (JSON Lines)"
                 raise ValueError(reason) from error
+            except UnicodeEncodeError as error:
+                raise ValueError(f"line {number} holds half a character (a surrogate); expected Unicode") from error
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"line {number} can't be understood ({one_line(str(error))})") from error
             if isinstance(row, dict):
                 yield row
             elif line.strip():
@@ -136,7 +146,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is in it twice")
+        raise ValueError(f"it has more than one {next(name for name in names if names.count(name) > 1)!r}")
     return row
 
 

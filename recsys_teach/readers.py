@@ -19,7 +19,7 @@ LONGEST_LINE = 4_000_000  # bytes of a review in JSON; a larger limit costs memo
 FIRST_LINES = 1_000  # of a JSON Lines file, which show its columns
 PLACE = "hive_partitioning=false"  # where the file lies says nothing of the reviews in it
 WHOLE = f"abs({{0}}) < {EXACT} AND {{0}} = trunc({{0}})"  # a float that is sure to be one whole number
-DIGITS = f"CASE WHEN {WHOLE} THEN CAST(CAST({{0}} AS BIGINT) AS VARCHAR) ELSE CAST({{0}} AS VARCHAR) END"
+DIGITS = f"CASE WHEN {WHOLE} THEN CAST(try_cast({{0}} AS BIGINT) AS VARCHAR) ELSE CAST({{0}} AS VARCHAR) END"
 
 BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001))))  # what Python strips; DuckDB by itself knows some
 BROKEN = "(contains({0}, chr(0)) OR {0} LIKE ' %' AND ltrim({0}, ' ') LIKE '\"%')"
@@ -78,13 +78,14 @@ FROM typed
 
 def reader_of(con: duckdb.DuckDBPyConnection, path: Path, kind: str) -> tuple[str, list[str], dict[str, Sql]]:
     """What to select from, in SQL; the names of the file's columns; and those that are needed, in SQL."""
+    place = PLACE + (", compression='gzip'" if path.suffix.lower() == ".gz" else "")  # DuckDB doesn't know .GZ
     file = quoted(glob.escape(str(path)))  # DuckDB takes * ? [ for patterns
     if kind in SEPARATORS:
         found = columns = csv_header(path, kind)
         types = ["VARCHAR"] * len(found)
         form = f"auto_detect=false, header=true, delim={quoted(SEPARATORS[kind])}, quote='\"', escape='\"'"
-        declared = ", ".join(f"c{place}: 'VARCHAR'" for place in range(len(found)))
-        reader = f"read_csv({file}, {form}, {PLACE}, columns={{{declared}}})"
+        declared = ", ".join(f"c{number}: 'VARCHAR'" for number in range(len(found)))
+        reader = f"read_csv({file}, {form}, {place}, columns={{{declared}}})"
     elif kind == "parquet":
         found = columns = pq.ParquetFile(path).schema_arrow.names
         reader = f"read_parquet({file}, {PLACE})"
@@ -96,8 +97,8 @@ def reader_of(con: duckdb.DuckDBPyConnection, path: Path, kind: str) -> tuple[st
         types = ["JSON" if name in (USER, PRODUCT) else "VARCHAR" for name in ours.values()]
         form = f"format='newline_delimited', records=true, maximum_object_size={LONGEST_LINE}"
         declared = ", ".join(f"{quoted(name)}: '{kind}'" for name, kind in zip(columns, types))
-        reader = f"read_json({file}, {form}, {PLACE}, columns={{{declared}}})"
-    places = [f"c{place}" for place in range(len(columns))]
+        reader = f"read_json({file}, {form}, {place}, columns={{{declared}}})"
+    places = [f"c{number}" for number in range(len(columns))]
     return f"{reader} AS file({', '.join(places)})", found, dict(zip(columns, map(_sql, places, types)))
 
 

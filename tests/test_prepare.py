@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -421,6 +422,15 @@ def test_sources_are_there_and_named_once(tmp_path, amazon):
     with pytest.raises(ValueError, match="a file is among the sources twice"):
         prepare([amazon, tmp_path / "." / amazon.name], tmp_path / "out")
     assert_nothing_at(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("column", "noun"), [("user_id", "users"), ("product_id", "products")])
+def test_a_recommender_needs_two_of_everything(tmp_path, column, noun):
+    pd.read_csv(io.BytesIO(GOOD)).assign(**{column: "one"}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(
+        ValueError, match=f"all 40 reviews have the same {column} 'one': .* at least two {noun} to tell"
+    ):
+        prepare(tmp_path / "a.csv", tmp_path / "out")
 
 
 def test_one_time_for_all_reviews_is_no_order(tmp_path):
