@@ -41,7 +41,7 @@ def path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ladder, "recipe_for", lambda *_: Recipe(batch_size=64, unknown_user_dropout=0.1, max_epochs=2))
+        patch.setattr(ladder, "recipe_for", lambda *_: Recipe(batch_size=64, unknown_user_dropout=0.1, max_epochs=1))
         return compare(str(path), split=None, seed=0, exclude_seen=False)
 
 
