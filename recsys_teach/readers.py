@@ -34,6 +34,7 @@ RULES = {
     "broken_user": BROKEN.format("user_id"),
     "broken_product": BROKEN.format("product_id"),
     "date": f"'{DATE}'",
+    "exact": EXACT,
     "first": FIRST,
     "largest": LARGEST,
     "last": LAST,
@@ -56,15 +57,15 @@ WITH texts AS (
         CASE WHEN time_text IS NULL THEN NULL WHEN number IS NULL THEN 'dates'
             WHEN abs(number) < 1e11 THEN 's' WHEN abs(number) < 1e14 THEN 'ms' WHEN abs(number) < 1e17 THEN 'µs'
             ELSE 'ns' END AS unit,
+        CASE unit WHEN 's' THEN 1 WHEN 'ms' THEN 1000 WHEN 'µs' THEN 1000000 ELSE 1000000000 END AS per,
         CASE WHEN number IS NULL THEN trim(time_text, {blanks}) END AS date
     FROM texts
 ), typed AS (
     SELECT *, CASE WHEN {written} THEN time_text END AS written,
-        CASE unit WHEN 'dates' THEN CASE WHEN regexp_full_match(date, {date})
+        CASE WHEN unit = 'dates' THEN CASE WHEN regexp_full_match(date, {date})
                 THEN epoch_us(date_trunc('second', try_cast(date AS TIMESTAMPTZ))) // 1000000 END
-            WHEN 'ns' THEN try_cast(time_text AS BIGINT) // 1000000000
-                - CAST(try_cast(time_text AS BIGINT) % 1000000000 < 0 AS BIGINT)
-            ELSE try_cast(floor(number / CASE unit WHEN 's' THEN 1 WHEN 'ms' THEN 1e3 ELSE 1e6 END) AS BIGINT)
+            WHEN abs(number) < {exact} THEN try_cast(floor(number / per) AS BIGINT)
+            ELSE try_cast(time_text AS BIGINT) // per - CAST(try_cast(time_text AS BIGINT) % per < 0 AS BIGINT)
             END AS second,
         CASE WHEN second BETWEEN {first} AND {last} THEN second END AS seconds
     FROM numbers

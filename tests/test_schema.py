@@ -234,3 +234,28 @@ def test_truth_values_among_other_things_are_no_stars():
 def test_a_list_is_no_id():
     message = refusal(table(user_id=["ann", ["a", "b"], "cy"]))
     assert "1 row with a user_id that is neither plain text nor a whole number (the first is \"['a', 'b']\")" in message
+
+
+@pytest.mark.parametrize(
+    "value", [b"ann", True, np.bool_(False), 1.5, 2.0**53, -np.inf, "a\0b", "a\ud800", ("a",), {"a": 1}, ' "ann"']
+)
+def test_what_may_be_two_things_is_no_id(value):
+    ids = pd.Series(["ann", value, "cy"], dtype=object)
+    message = refusal(table().reset_index(drop=True).assign(user_id=ids))
+    assert "1 row with a user_id that is neither plain text nor a whole number" in message
+    assert "counted from 0: 1; expected ids such as 'B00ABC' or 7." in message
+
+
+@pytest.mark.parametrize("value", [b"good", "a\ud800", ["good"]])
+def test_what_no_file_can_hold_is_no_text(value):
+    summaries = pd.Series(["", value, ""], dtype=object)
+    assert "1 row with a summary that is no plain text" in refusal(
+        table().reset_index(drop=True).assign(summary=summaries)
+    )
+
+
+@pytest.mark.parametrize("rating", [1e6 + 1, -2e6, "1e300", pd.Timedelta(4, "s")])
+def test_a_rating_is_a_million_at_the_most(rating):
+    message = refusal(table(rating=pd.Series([1e6, -1e6, rating], [30, 10, 20], dtype=object)))
+    assert "1 row with a rating that is no number of stars" in message
+    assert "counted from 0: 2; expected a number such as 4.5, a million at the most." in message
