@@ -271,7 +271,7 @@ TABLE = [
     ("before 1970 in µs", "a.csv", timed(-1_600_000_000_000_001, -1_600_000_000_000_000), at(-1_600_000_001,
         -1_600_000_000)),
     ("before 1970 in ns", "a.csv", timed(-(10**18) - 1, -(10**18)), at(-1_000_000_001, -1_000_000_000)),
-    ("the last microsecond of a second in 2255", "a.csv", timed(*[9_007_199_254_999_999] * 2), at(*[9_007_199_254] * 2)),
+    ("the last microsecond of a second, 2255", "a.csv", timed(*[9_007_199_254_999_999] * 2), at(*[9_007_199_254] * 2)),
     ("fractions of seconds", "a.csv", timed("1600000000.9", "-1.5"), at(SECOND, -2)),
     ("floats in JSON", "a.jsonl", timed_json("1600000000.0", "1.6e9"), at(SECOND, SECOND)),
     ("blanks around numbers", "a.csv", timed(" 1600000000 ", "\t1600000001"), at(SECOND, SECOND + 1)),
