@@ -7,6 +7,7 @@ zero, and a user called "NA" stays one.
 import gzip
 import json
 import os
+import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
@@ -30,6 +31,7 @@ FORMATS: tuple[dict[str, str], ...] = (
     ),
 )
 SEPARATORS = {"csv": ",", "tsv": "\t"}
+ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz", ".parquet")
 
 
@@ -60,10 +62,12 @@ def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[st
     return reviews
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, *, expected: str = '"generated", "amazon" or the path of a file') -> str:
     """How a file of reviews is read, by its name: "csv", "tsv", "json", "jsonl" or "parquet"; refused if it is none."""
+    if ADDRESS.match(str(path)) and not path.exists():
+        raise ValueError(f"{path} is an address: nothing is fetched from there; download the file, and name that.")
     if not path.exists():
-        raise FileNotFoundError(f'{path} doesn\'t exist: expected "generated", "amazon" or the path of a file.')
+        raise FileNotFoundError(f"{path} doesn't exist: expected {expected}.")
     if path.is_dir() or not path.name.lower().endswith(SUFFIXES):
         what = "a folder" if path.is_dir() else "a file of another kind"
         raise ValueError(f"{path} is {what}: expected a file that ends in {', '.join(SUFFIXES)}.")
@@ -75,9 +79,10 @@ def kind_of(path: Path) -> str:
 def _read(path: Path) -> pd.DataFrame:
     kind = kind_of(path)
     try:
+        file = path.absolute()  # to pandas, what begins with a folder "file:" would be an address
         if kind == "parquet":
-            return pd.read_parquet(path)
-        return pd.DataFrame(list(json_lines(path)), dtype=object) if "json" in kind else _read_csv(path, kind)
+            return pd.read_parquet(file)
+        return pd.DataFrame(list(json_lines(file)), dtype=object) if "json" in kind else _read_csv(file, kind)
     except (ValueError, OSError, EOFError, zlib.error) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         message = f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?"

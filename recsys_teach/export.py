@@ -21,6 +21,7 @@ from recsys_teach import __version__
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.serving import Server
+from recsys_teach.whole import UNFINISHED, remove_left_over
 
 K = tf.TensorSpec([], tf.int32, name="k")
 MANIFEST = Path("assets.extra", "manifest.json")  # TensorFlow Serving passes this folder over
@@ -65,7 +66,8 @@ def workplace(folder: str | Path) -> Path:
     """A new folder in `folder`, which is made as well, where no server looks; an OSError if it can't be had."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+        remove_left_over(Path(folder), f"{UNFINISHED}*")
+        return Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     except OSError as error:
         raise OSError(f"{folder} can't be written ({error.strerror}): name a folder that can.") from error
 

@@ -105,9 +105,9 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> None:
 
 def _reader(con: duckdb.DuckDBPyConnection, path: Path, kind: str) -> tuple[str, list[str]]:
     """How DuckDB reads this file, and its columns."""
-    file = _text(glob.escape(str(path)))  # DuckDB takes * ? [ for patterns
+    file = _text(glob.escape(str(path.absolute())))  # DuckDB takes * ? [ for patterns, "file:" for an address
     if kind in SEPARATORS:
-        found = list(map(str, pd.read_csv(path, sep=SEPARATORS[kind], nrows=0, encoding="utf-8-sig")))
+        found = list(map(str, pd.read_csv(path.absolute(), sep=SEPARATORS[kind], nrows=0, encoding="utf-8-sig")))
         columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in found)
         form = f"auto_detect=false, header=true, delim={_text(SEPARATORS[kind])}, quote='\"', escape='\"'"
         return f"read_csv({file}, {form}, columns={{{columns}}})", found

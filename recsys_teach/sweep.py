@@ -10,7 +10,6 @@ import os
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from recsys_teach.baselines import DampedBiases, Popularity
 from recsys_teach.factors import Factors, row_numbers
 from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER
 from recsys_teach.scoreboard import scoreboard
+from recsys_teach.whole import whole_file
 
 FORMAT = "recsys-teach sweep 1"
 
@@ -72,7 +72,6 @@ class Sweep:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one file of arrays and JSON (numpy's `.npz`, no pickle); a file of that name is replaced whole."""
-        path = Path(path)
         facts = {
             "format": FORMAT,
             "mean": self.mean,
@@ -83,10 +82,8 @@ class Sweep:
             "baselines": self.baselines.to_dict("split"),
         }
         arrays = {name: getattr(self, name) for name in ARRAYS} | {"json": np.array(json.dumps(facts))}
-        unfinished = path.with_name(path.name + ".part")
-        with unfinished.open("wb") as file:
+        with whole_file(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(file, **arrays)
-        unfinished.replace(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Sweep":

@@ -13,7 +13,7 @@ import recsys_teach
 PACKAGE = Path(recsys_teach.__file__).parent
 # fmt: off
 ORDER = (
-    "schema", "wording", "shop", "sample", "data", "amazon", "splits", "texts", "recipes",
+    "schema", "wording", "whole", "shop", "sample", "data", "amazon", "splits", "texts", "recipes",
     "manifest", "sources", "stages", "resume", "prepare",
     "metrics", "baselines", "scoreboard", "leaks", "approximate", "launch",
     "factors", "sweep", "drawing", "plots", "diagrams", "lab", "lab_page", "widget", "lab_view",
