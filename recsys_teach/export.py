@@ -52,7 +52,7 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         (unfinished / MANIFEST).parent.mkdir()
         (unfinished / MANIFEST).write_text(json.dumps(manifest(server, scores), indent=2) + "\n")
         unfinished.chmod(0o755)  # a temporary folder is its owner's alone
-        return unfinished.rename(folder / str(max(versions(folder), default=0) + 1))
+        return _numbered(unfinished, folder)
     except (OSError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0].split("; ")[-1].split(" [Op")[0]  # TensorFlow names its operation as well
         raise OSError(
@@ -60,6 +60,17 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)  # it isn't there any more if all went well
+
+
+def _numbered(unfinished: Path, folder: Path) -> Path:
+    """Give a finished export the next number; if another process takes it at this moment, the one after."""
+    while True:
+        version = folder / str(max(versions(folder), default=0) + 1)
+        try:
+            return unfinished.rename(version)
+        except OSError:
+            if not version.exists():
+                raise
 
 
 def workplace(folder: str | Path) -> Path:

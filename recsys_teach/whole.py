@@ -3,6 +3,7 @@
 Whatever stops the writing, be it a full disk, Ctrl-C or the end of the process, nobody ever sees half of a file.
 """
 
+import glob
 import os
 import secrets
 import shutil
@@ -25,7 +26,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         OSError: it can't be written, in one sentence.
     """
     path = Path(path)
-    remove_left_over(path.parent, f"{UNFINISHED}{path.name}-*")
+    remove_left_over(path.parent, f"{UNFINISHED}{glob.escape(path.name)}-*")
     unfinished = path.with_name(f"{UNFINISHED}{path.name}-{secrets.token_hex(4)}")
     try:
         yield unfinished

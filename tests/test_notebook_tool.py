@@ -12,6 +12,7 @@ import notebook_tool as tool
 import packed
 import pages
 import pytest
+from full_disk import full_disk
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from recsys_teach.exercise import RIGHT, Exercise
@@ -181,3 +182,13 @@ def test_a_stub_or_a_solution_of_another_name_is_told():
         handout.solved_cell(STUB, exercise(double), "twice")
     with pytest.raises(ValueError, match=r"the solution of 00.1 doesn't define double"):
         handout.solved_cell(STUB, exercise(read), "double")
+
+
+def test_on_a_full_disk_the_stored_notebook_stays_as_it_is(tmp_path):
+    path = tmp_path / "scratch.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("old")]), path)
+    before = path.read_bytes()
+    with full_disk(after=1000), pytest.raises(OSError, match=r"scratch\.ipynb can't be written .*: make room there"):
+        tool.write(new_notebook(cells=[new_markdown_cell("new " * 500)]), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,12 +1,19 @@
 """A sweep's numbers, worked out by hand, and its way to a file and back."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import full_disk
 
+import recsys_teach
 from recsys_teach.factors import Factors
 from recsys_teach.scoreboard import scoreboard
 from recsys_teach.sweep import ARRAYS, FORMAT, Sweep, assemble_sweep, name_of_pair
@@ -174,6 +181,47 @@ def test_the_file_is_without_pickle_and_a_failed_save_leaves_the_old_one(tmp_pat
         replace(sweep(), users=[object()]).save(path)
     assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
     assert path.read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_old_file_and_with_more_room_it_is_replaced(tmp_path):
+    path = tmp_path / "a.npz"
+    sweep().save(path)
+    before = path.read_bytes()
+    with full_disk(after=1000), pytest.raises(OSError, match=r"a\.npz can't be written \(File too large\): make room"):
+        sweep(scale=2.0).save(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+    assert path.read_bytes() == before
+    sweep(scale=2.0).save(path)
+    assert (Sweep.load(path).user_tables[1] == 2 * USERS).all()
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from test_sweep import sweep
+
+def half(file, **arrays):
+    file.write(b"PK, and then")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+np.savez_compressed = half
+sweep(scale=2.0).save(sys.argv[1])
+"""
+
+
+def test_a_process_that_is_killed_while_it_saves_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.npz"
+    sweep().save(path)
+    places = os.pathsep.join(str(place) for place in (Path(__file__).parent, Path(recsys_teach.__file__).parents[1]))
+    died = subprocess.run([sys.executable, "-c", KILLED, str(path)], env={**os.environ, "PYTHONPATH": places})
+    assert died.returncode == -signal.SIGKILL
+    assert (Sweep.load(path).user_tables[1] == USERS).all()
+    (left,) = set(tmp_path.iterdir()) - {path}
+    os.utime(left, (1_600_000_000, 1_600_000_000))
+    sweep(scale=2.0).save(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert (Sweep.load(path).user_tables[1] == 2 * USERS).all()
 
 
 def test_names_of_pairs():
