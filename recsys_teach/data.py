@@ -10,14 +10,16 @@ import os
 import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recsys_teach.sample import amazon_sample
 from recsys_teach.schema import OPTIONAL, PRODUCT, RATING, REQUIRED, SUMMARY, TIMESTAMP, USER, check_reviews
+from recsys_teach.sentences import listed, one_line, same_everywhere
 from recsys_teach.shop import generate_shop
 
 # Known formats, by the columns that give them away: Amazon's 2014 and 2023 releases, MovieLens and its kin.
@@ -32,6 +34,9 @@ FORMATS: tuple[dict[str, str], ...] = (
 )
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")
+MARKS = {"semicolons": ";", "tabs": "\t", "commas": ",", "bars": "|", "double colons": "::"}
+CHUNK = 2**20
+PLAIN: Any = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}  # for `pandas.read_csv`
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz", ".parquet")
 
 
@@ -53,12 +58,9 @@ def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[st
         return generate_shop().reviews
     path = amazon_sample() if source == "amazon" else Path(source)
     reviews = check_reviews(_rename(_read(path), columns, path), source=str(path))
-    for column, noun in ((USER, "user"), (PRODUCT, "product")):
+    for column in (USER, PRODUCT):
         if reviews[column].nunique() < 2:
-            raise ValueError(
-                f"{path}: all {len(reviews):,} reviews have the same {column} {reviews[column].iloc[0]!r}: "
-                f"a recommender needs at least two {noun}s to tell apart."
-            )
+            raise ValueError(f"{path}: {same_everywhere(len(reviews), column, reviews[column].iloc[0])}")
     return reviews
 
 
@@ -68,8 +70,8 @@ def kind_of(path: Path, *, expected: str = '"generated", "amazon" or the path of
         raise ValueError(f"{path} is an address: nothing is fetched from there; download the file, and name that.")
     if not path.exists():
         raise FileNotFoundError(f"{path} doesn't exist: expected {expected}.")
-    if path.is_dir() or not path.name.lower().endswith(SUFFIXES):
-        what = "a folder" if path.is_dir() else "a file of another kind"
+    if not path.is_file() or not path.name.lower().endswith(SUFFIXES):
+        what = "a folder" if path.is_dir() else "a file of another kind" if path.is_file() else "no regular file"
         raise ValueError(f"{path} is {what}: expected a file that ends in {', '.join(SUFFIXES)}.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty (0 bytes): expected a table of reviews.")
@@ -78,25 +80,44 @@ def kind_of(path: Path, *, expected: str = '"generated", "amazon" or the path of
 
 def _read(path: Path) -> pd.DataFrame:
     kind = kind_of(path)
+    file = path.absolute()  # to pandas, what begins with a folder "file:" would be an address
     try:
-        file = path.absolute()  # to pandas, what begins with a folder "file:" would be an address
-        if kind == "parquet":
-            return pd.read_parquet(file)
+        if kind == "parquet":  # by its own columns alone, whatever pandas notes beside them or a folder is called
+            table = pq.ParquetFile(file).read()
+            numbered = table.rename_columns([str(place) for place in range(table.num_columns)])
+            return numbered.to_pandas(ignore_metadata=True).set_axis(table.column_names, axis="columns")
         return pd.DataFrame(list(json_lines(file)), dtype=object) if "json" in kind else _read_csv(file, kind)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        message = f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?"
-        raise ValueError(message) from error
+    except (ValueError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        raise unreadable(path, kind, error) from error
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> ValueError:
+    """What to raise where a file can't be read: one sentence, however long the error's own words are."""
+    reason = one_line(str(error) or repr(error)) + "; expected UTF-8" * isinstance(error, UnicodeDecodeError)
+    return ValueError(f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?")
+
+
+def csv_header(path: Path, kind: str, *, looked_at: int | None = CHUNK) -> list[str]:
+    """The names in the first line of a CSV or TSV file that isn't blank; no NUL is in the bytes that are looked at."""
+    with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
+        seen = 0
+        while chunk := file.read(CHUNK):
+            if (place := chunk.find(b"\0")) >= 0:  # where pandas 2 takes a field to end
+                raise ValueError(f"byte {seen + place:,} is NUL; expected UTF-8 text")
+            seen += len(chunk)
+            if looked_at is not None and seen >= looked_at:
+                break
+    header = pd.read_csv(path, sep=SEPARATORS[kind], nrows=1, **PLAIN).iloc[0].tolist()
+    others = [name for name, mark in MARKS.items() if mark in header[0] and mark != SEPARATORS[kind]]
+    if len(header) == 1 and others:
+        raise ValueError(f"its fields are separated by {others[0]}; expected {'commas' if kind == 'csv' else 'tabs'}")
+    return header
 
 
 def _read_csv(path: Path, kind: str) -> pd.DataFrame:
     """A CSV or TSV file, all text. pandas by itself takes a field too many in every row for an index, and drops it."""
-    text = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
-    read: Any = partial(pd.read_csv, path, sep=SEPARATORS[kind], **text)  # its stubs know a hundred overloads
-    header = read(nrows=1).iloc[0]
-    if len(header) == 1 and ";" in header[0]:
-        raise ValueError("its fields are separated by semicolons; expected commas")
-    table = read(names=range(len(header) + 1)).iloc[1:]
+    header = csv_header(path, kind, looked_at=None)
+    table = pd.read_csv(path, sep=SEPARATORS[kind], names=range(len(header) + 1), **PLAIN).iloc[1:]
     too_many = table.pop(len(header)).fillna("") != ""
     if too_many.any():
         raise ValueError(f"row {too_many.to_numpy().argmax()} has more fields than the header's {len(header)}")
@@ -105,24 +126,39 @@ def _read_csv(path: Path, kind: str) -> pd.DataFrame:
 
 def json_lines(path: Path) -> Iterator[dict]:
     """The objects of a JSON Lines file, one by one; a line that is none is refused with its number."""
+    decode = json.JSONDecoder(object_pairs_hook=_each_once).decode
     with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rt", encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                row = json.loads(line) if line.strip() else None
+                row = decode(line) if line.strip() else None
+                if "\\ud" in line.lower():
+                    json.dumps(row, ensure_ascii=False).encode()
             except json.JSONDecodeError as error:
                 reason = f"line {number} is no JSON ({error.msg}); expected one review a line (JSON Lines)"
                 raise ValueError(reason) from error
+            except UnicodeEncodeError as error:
+                raise ValueError(f"line {number} holds half a character (a surrogate); expected Unicode") from error
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"line {number} can't be understood ({one_line(str(error))})") from error
             if isinstance(row, dict):
                 yield row
             elif line.strip():
                 raise ValueError(f"line {number} holds no JSON object; expected one review a line (JSON Lines)")
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict:
+    """An object of JSON; of two values under one name, Python would take the last without a word."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has more than one {next(name for name in names if names.count(name) > 1)!r}")
+    return row
+
+
 def _rename(table: pd.DataFrame, columns: Mapping[str, str] | None, path: Path) -> pd.DataFrame:
     if columns is not None:
         if unknown := [theirs for theirs in columns if theirs not in table]:
-            found = ", ".join(map(str, table))
-            raise ValueError(f"{path} has no column {unknown[0]!r} to rename (columns found: {found}).")
+            raise ValueError(f"{path} has no column {unknown[0]!r} to rename (columns found: {listed(table)}).")
         if wrong := [ours for ours in columns.values() if ours not in REQUIRED + OPTIONAL]:
             raise ValueError(f"columns= names {wrong[0]!r}: expected one of {', '.join(REQUIRED + OPTIONAL)}.")
         return table.rename(columns=dict(columns))

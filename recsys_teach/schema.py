@@ -4,10 +4,13 @@ One row is one review: who (`user_id`) wrote about what (`product_id`) and how m
 else in the package takes tables that `check_reviews` has let through, and checks nothing again.
 """
 
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from recsys_teach.sentences import listed, refuse
 
 USER = "user_id"
 PRODUCT = "product_id"
@@ -20,25 +23,40 @@ CATEGORY = "category"
 REQUIRED = (USER, PRODUCT, RATING)
 OPTIONAL = (SUMMARY, TIMESTAMP, TITLE, CATEGORY)
 
+LARGEST = 1e6  # stars, either way: errors are squared and summed, and a sum that overflows is no RMSE
+EXACT = 2**53  # a float as large as that may stand for several whole numbers
+FIRST, LAST = -9_214_560_000, 9_214_646_399  # seconds since 1970: the years 1678 to 2261, which every pandas holds
+# Dates as ISO 8601 has them, in the forms that pandas and DuckDB read alike: 01/02/2020 is two days.
+DATE = (
+    r"[0-9]{4}(-[0-9]{1,2}-|/[0-9]{1,2}/)[0-9]{1,2}"
+    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z| UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?)?"
+)
+# Years and dates written as numbers: 2020, 20200131, 202001312359, 20200131235959.
+WRITTEN = ((1900, 2100), *((19000101 * 10**n, (21001231 + 1) * 10**n - 1) for n in (0, 4, 6)))
+NO_TEXT = re.compile("[\ud800-\udfff]")  # halves of characters, which no file can hold
+NO_ID = re.compile('[\0\ud800-\udfff]|^ +"')  # not every program reads on after a NUL, or keeps a blank before quotes
+
 
 def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table", unrated: bool = False) -> pd.DataFrame:
     """Return the known columns of `reviews` with their proper types, or say what is wrong with them.
 
-    Ids and texts become `str` (a number 7 becomes "7"), ratings `float64` (stars), timestamps UTC datetimes at
-    second resolution; a missing `summary`, `title` or `category` becomes an empty text. Columns that the schema
-    doesn't know are left out. The order of the rows stays, their index is numbered anew from 0. With `unrated`, a
-    rating may be missing (NaN): something was bought, and nobody said how good it was.
+    Ids and texts become `str` (a number 7 or 7.0 becomes "7"), ratings `float64` (stars), timestamps UTC datetimes at
+    second resolution (numbers count from 1970; fractions are cut off); a missing `summary`, `title` or `category`
+    becomes an empty text. Columns that the schema doesn't know are left out. The order of the rows stays, their index
+    is numbered anew from 0. With `unrated`, a rating may be missing (NaN): something was bought, and nobody said how
+    good it was.
 
     Raises:
-        ValueError: no rows, a required column missing, an id missing or empty, a rating that is missing or no
-            finite number, a timestamp that is missing or no time; the sentence names the first rows concerned.
+        ValueError: no rows; a required column missing; an id that is missing, blank, or neither text nor a whole
+            number; a rating that is missing, no number, or beyond a million stars; a timestamp that is missing or no
+            time from 1678 to 2261; the sentence names the first rows concerned.
     """
     twice = reviews.columns[reviews.columns.duplicated()].intersection([*REQUIRED, *OPTIONAL])
     if len(twice):
         raise ValueError(f"{source} has more than one column {twice[0]!r}: keep one of them.")
     missing = [column for column in REQUIRED if column not in reviews.columns]
-    if missing:
-        found = ", ".join(map(str, reviews.columns)) or "none"
+    if missing and len(reviews.columns):
+        found = listed(reviews.columns)
         raise ValueError(
             f"{source} has no column {' and no column '.join(map(repr, missing))} (columns found: {found}): "
             f'rename yours, for instance load_reviews(path, columns={{"their name": "{missing[0]}"}}), '
@@ -50,11 +68,7 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table", u
     reviews = reviews.reset_index(drop=True)
     checked = {}
     for column in (USER, PRODUCT):
-        text = _text(reviews[column], source)
-        _refuse(
-            text.str.strip() == "", source, f"no {column}", "every review needs one: fill it in or remove these rows."
-        )
-        checked[column] = text
+        checked[column] = _ids(reviews[column], source)
     checked[RATING] = _ratings(reviews[RATING], source, unrated)
     for column in OPTIONAL:
         if column in reviews.columns:
@@ -63,9 +77,35 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table", u
     return pd.DataFrame(checked)
 
 
+def _ids(values: pd.Series, source: str) -> pd.Series:
+    """Ids as `str`: texts as they are, whole numbers in digits; what may stand for two things is none."""
+    found = f"a {values.name} that is neither plain text nor a whole number"
+    refuse(values.astype(object).map(_no_id), source, found, "expected ids such as 'B00ABC' or 7.", values)
+    text = _text(values, source)
+    expected = "every review needs one: fill it in or remove these rows."
+    refuse(text.str.strip() == "", source, f"no {values.name}", expected)
+    return text
+
+
+def _no_id(value: Any) -> bool:
+    if isinstance(value, str):
+        return NO_ID.search(value) is not None
+    if isinstance(value, float | np.floating):
+        return bool(value == value and not (value.is_integer() and abs(value) < EXACT))
+    return isinstance(value, bool | np.bool_) or _no_text(value)
+
+
+def _no_text(value: Any) -> bool:
+    if isinstance(value, str):
+        return NO_TEXT.search(value) is not None
+    return isinstance(value, bytes) or not pd.api.types.is_scalar(value)
+
+
 def _text(values: pd.Series, source: str) -> pd.Series:
     """Texts as `str`, missing ones as "". Whole numbers that a gap turned into floats lose their ".0"."""
-    _refuse(~values.map(pd.api.types.is_scalar), source, f"a {values.name} that is a list", "expected text.", values)
+    refuse(
+        values.astype(object).map(_no_text), source, f"a {values.name} that is no plain text", "expected text.", values
+    )
     return values.astype(object).map(_as_text).astype(str)
 
 
@@ -74,52 +114,48 @@ def _as_text(value: Any) -> str:
         return value
     if pd.isna(value):
         return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """The values that are numbers, or texts of numbers; NaN for others, also for dates and truth values."""
+    if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values):
+        return pd.Series(np.nan, values.index)
+    no_truth = ~values.astype(object).map(lambda value: isinstance(value, bool | np.bool_))
+    return pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan).where(no_truth)
 
 
 def _ratings(values: pd.Series, source: str, unrated: bool) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    if pd.api.types.is_datetime64_any_dtype(values):
-        numbers[:] = np.nan
-    numbers[values.map(lambda value: isinstance(value, (bool, np.bool_)))] = np.nan
-    bad = ~np.isfinite(numbers) & ~(values.isna() & unrated)
-    _refuse(bad, source, f"a {RATING} that is no number", "expected stars such as 4.5.", values)
+    numbers = _numbers(values).astype(float)
+    bad = ~(numbers.abs() <= LARGEST) & ~(values.isna() & unrated)
+    found = f"a {RATING} that is no number of stars"
+    refuse(bad, source, found, "expected a number such as 4.5, a million at the most.", values)
     return numbers
 
 
 def _times(values: pd.Series, source: str) -> pd.Series:
     """UTC times. Numbers count from 1970 in s, ms, µs or ns, which the largest of them tells apart."""
-    expected = "expected dates such as 2023-01-31, or all in seconds (or all in ms, µs, ns) since 1970."
-    if pd.api.types.is_datetime64_any_dtype(values):
-        numbers = pd.Series(np.nan, values.index)
-    else:
-        numbers = pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan)
-    if numbers.isna().all():
-        times = pd.to_datetime(values, utc=True, errors="coerce", format="mixed")
-        _refuse(times.isna(), source, f"a {TIMESTAMP} that is no time", expected, values)
-        return times.dt.as_unit("s")
-    _refuse(numbers.isna(), source, f"a {TIMESTAMP} that is no time", expected, values)
-    written = numbers.between(1900, 2100) | numbers.between(1900_01_01, 2100_12_31)
-    _refuse(
-        written & bool(written.all()), source, f"a {TIMESTAMP} that is a year or a date in digits", expected, values
+    expected = (
+        "expected dates such as 2023-01-31, or all in seconds (or all in ms, µs, ns) since 1970, from 1678 to 2261."
     )
-    thousands = np.digitize(numbers.abs(), [1e11, 1e14, 1e17])
-    unit = thousands.max()
-    _refuse(thousands != unit, source, f"a {TIMESTAMP} in another unit than the rest", expected, values)
-    seconds = numbers // 1000**unit if unit else numbers
-    times = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce")
-    _refuse(times.isna(), source, f"a {TIMESTAMP} that is no time", expected, values)
+    no_time = f"a {TIMESTAMP} that is no time"
+    numbers = _numbers(values)
+    if pd.api.types.is_datetime64_any_dtype(values):
+        times = pd.to_datetime(values, utc=True)
+    else:
+        texts = values.astype(str).str.strip()
+        dates = texts.where(texts.str.fullmatch(DATE)).str.replace(" UTC", "Z")
+        times = pd.to_datetime(dates, utc=True, errors="coerce", format="ISO8601")
+    if not numbers.isna().all():
+        refuse(numbers.isna(), source, no_time, expected, values)
+        written = np.logical_or.reduce([numbers.between(*ends) for ends in WRITTEN])
+        in_digits = f"a {TIMESTAMP} that is a year or a date in digits"
+        refuse(written & bool(written.all()), source, in_digits, expected, values)
+        thousands = np.digitize(numbers.abs(), [1e11, 1e14, 1e17])
+        unit = thousands.max()
+        refuse(thousands != unit, source, f"a {TIMESTAMP} in another unit than the rest", expected, values)
+        seconds = numbers // 1000**unit if unit else numbers
+        times = pd.to_datetime(seconds.where(seconds.between(FIRST, LAST)), unit="s", utc=True)
+    seconds = times.dt.as_unit("s").astype("int64")  # NaT is the least of all integers
+    refuse(~seconds.between(FIRST, LAST), source, no_time, expected, values)
     return times.dt.as_unit("s")
-
-
-def _refuse(
-    bad: pd.Series | np.ndarray, source: str, found: str, expected: str, values: pd.Series | None = None
-) -> None:
-    """Raise one sentence if any row is bad: how many, which ones, and the first of their `values`."""
-    if bad.any():
-        rows = np.asarray(bad).nonzero()[0]
-        if values is not None:
-            found += f" (the first is '{values.iloc[rows[0]]}')"
-        named = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-        count = f"{len(rows):,} row" + ("s" if len(rows) > 1 else "")
-        raise ValueError(f"{source}: {count} with {found}, counted from 0: {named}; {expected}")

@@ -13,9 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
+from recsys_teach.schema import PRODUCT, USER
+from recsys_teach.sentences import same_everywhere
+
 DAMPING = 5.0  # ratings, as in `baselines.DampedBiases`
 PART_ROWS = 250_000  # of a part, at the most
 BATCH_ROWS = 50_000  # that DuckDB hands over at once
+
+IDS = (USER, PRODUCT)
 
 # Sums of whole numbers, in units of 2^-40 stars: they come out the same in whatever order threads add them up.
 EXACT_SUM = "CREATE OR REPLACE MACRO exact_sum(stars) AS sum(CAST(stars * 2^40 AS HUGEINT)) / 2^40"
@@ -63,7 +68,8 @@ def hold_back(
     columns = "user_id, product_id, rating, seconds, shuffle"
     tables = (f"SELECT {columns}, {n} AS source, rowid AS place FROM source_{n}" for n in range(sources))
     con.execute(f"CREATE OR REPLACE VIEW reviews AS {' UNION ALL '.join(tables)}")
-    rows, timed, first, last = _one(con, "SELECT count(*), count(seconds), min(seconds), max(seconds) FROM reviews")
+    asked = ("count(*)", "count(seconds)", *(f"{end}({of})" for of in ("seconds", *IDS) for end in ("min", "max")))
+    rows, timed, first, last, *ids = _one(con, f"SELECT {', '.join(asked)} FROM reviews")
     split = split or ("time" if timed == rows else "random")
     if split == "time" and timed < rows:
         raise ValueError(
@@ -71,6 +77,9 @@ def hold_back(
         )
     if split == "time" and first == last:
         raise ValueError(f"all {rows:,} reviews have the same time, {first} s since 1970: split at random.")
+    for column, least, most in zip(IDS, ids[::2], ids[1::2]):
+        if least == most:
+            raise ValueError(same_everywhere(rows, column, least))
     starts = [round(rows * (1 - test_share - validation_share)), round(rows * (1 - test_share))]
     if not lanes <= starts[0] or starts[1] == rows or (validation_share > 0 and starts[0] == starts[1]):
         raise ValueError(

@@ -1,7 +1,6 @@
 """Files of every known format come out as the same reviews; what can't be read is refused with one sentence."""
 
 import gzip
-import re
 
 import pandas as pd
 import pytest
@@ -154,71 +153,21 @@ def test_numeric_ids_are_the_same_texts_in_every_format(tmp_path):
         assert reviews["product_id"].tolist() == ["10", "20", "10"]
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
-    path = tmp_path / "excel.csv"
-    path.write_bytes(b"\xef\xbb\xbfuser_id,product_id,rating\r\nann,tent,5\r\nbob,wok,4\r\n")
-    assert load_reviews(path)["user_id"].tolist() == ["ann", "bob"]
-
-
 def test_the_generated_shop_is_the_default():
     expected = generate_shop(seed=0).reviews
     pd.testing.assert_frame_equal(load_reviews(), expected)
     pd.testing.assert_frame_equal(load_reviews("generated"), expected)
 
 
-HEAD = b"user_id,product_id,rating\n"
-GOOD = HEAD + b"ann,tent,5\nbob,wok,4\n"
-JSON_LINE = b'{"user_id": "ann", "product_id": "tent", "rating": 5}\n'
-PACKED = gzip.compress(b"".join(b"u%d,p%d,5\n" % (row, row) for row in range(1_000)))
+GOOD = b"user_id,product_id,rating\nann,tent,5\nbob,wok,4\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("a.csv", b"", "is empty (0 bytes)"),
-        ("a.parquet", b"", "is empty (0 bytes)"),
-        ("a.csv", HEAD, "has no rows"),
-        ("a.xlsx", GOOD, "expected a file that ends in .csv, .tsv, .jsonl, .json, .csv.gz"),
-        ("a", GOOD, "is a file of another kind"),
-        ("a.gz", gzip.compress(GOOD), "is a file of another kind"),
-        ("a.csv", b"user_id,rating\nann,5\nbob,4\n", "has no column 'product_id' (columns found: user_id, rating)"),
-        ("a.jsonl", b'{"user_id": "ann", "rating": 5}\n', "has no column 'product_id'"),
-        (
-            "a.csv",
-            GOOD + b"cy,kite,lots\n",
-            "1 row with a rating that is no number (the first is 'lots'), counted from 0: 2",
-        ),
-        ("a.csv", GOOD + b"cy,kite,\n", "1 row with a rating that is no number"),
-        ("a.csv", GOOD + b",kite,3\n", "1 row with no user_id, counted from 0: 2"),
-        ("a.csv", GOOD + b"cy,,3\n", "1 row with no product_id, counted from 0: 2"),
-        ("a.jsonl", JSON_LINE + b'{"user_id": null, "product_id": "wok", "rating": 4}\n', "1 row with no user_id"),
-        ("a.jsonl", JSON_LINE + b'{"product_id": "wok", "rating": 4}\n', "1 row with no user_id, counted from 0: 1"),
-        ("a.jsonl", JSON_LINE + b'{"user_id": "bob", "product_id": "wok"}\n', "1 row with a rating that is no number"),
-        ("a.jsonl", JSON_LINE + b"not json\n", "can't be read as jsonl"),
-        ("a.json", JSON_LINE + JSON_LINE[:20], "can't be read as json"),
-        ("a.csv", HEAD + b"ann,tent,5\nann,wok,4\n", "all 2 reviews have the same user_id 'ann'"),
-        ("a.csv", HEAD + b"ann,tent,5\nbob,tent,4\n", "all 2 reviews have the same product_id 'tent'"),
-        ("a.csv.gz", PACKED[: len(PACKED) // 2], "can't be read as csv"),
-        ("a.jsonl.gz", PACKED[: len(PACKED) // 2], "can't be read as jsonl"),
-        ("a.csv.gz", GOOD, "can't be read as csv"),
-        ("a.csv", GOOD + b"cy,kite,3,4,5\n", "can't be read as csv"),
-        ("a.csv", GOOD + "Zoë,kite,3\n".encode("latin-1"), "can't be read as csv"),
-        ("a.parquet", GOOD, "can't be read as parquet"),
-        ("a.csv", HEAD + b"9,ann,tent,1\n9,bob,wok,2\n", "row 0 has more fields than the header's 3"),
-        ("a.csv", b"user_id," + HEAD + b"ann,bob,tent,1\n", "more than one column 'user_id'"),
-        ("a.csv.gz", PACKED[:700] + bytes([PACKED[700] ^ 0x55]) + PACKED[701:], "can't be read as csv"),
-        ("a.csv", GOOD.replace(b",", b";"), "its fields are separated by semicolons; expected commas"),
-        ("a.json", b"[" + JSON_LINE.strip() + b"]\n", "line 1 holds no JSON object; expected one review a line"),
-    ],
-    ids=lambda value: "" if isinstance(value, bytes) else value,
-)
-def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path, name, content, sentence):
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+@pytest.mark.parametrize("column", ["user_id", "product_id"])
+def test_a_recommender_needs_two_of_everything(tmp_path, column):
+    path = write(tmp_path / "a.csv", REVIEWS.assign(**{column: "one"}))
+    noun = column.removesuffix("_id")
+    with pytest.raises(ValueError, match=f"all 3 reviews have the same {column} 'one': .* at least two {noun}s"):
         load_reviews(path)
-    assert str(caught.value).startswith(str(path))
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("source", ["nowhere.csv", "elsewhere"])
@@ -252,15 +201,3 @@ def test_a_column_can_be_renamed_to_one_of_ours_only(tmp_path):
     path.write_bytes(GOOD)
     with pytest.raises(ValueError, match="columns= names 'ratings': expected one of user_id, product_id, rating"):
         load_reviews(path, columns={"rating": "ratings"})
-
-
-def test_an_empty_field_at_the_end_of_every_row_is_no_field(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes(HEAD + b"ann,tent,1,\nbob,wok,2,\n")
-    assert load_reviews(path)["user_id"].tolist() == ["ann", "bob"]
-
-
-def test_blank_lines_are_no_reviews(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"\n\n" + HEAD + b"ann,tent,1\n\nbob,wok,2\n\n")
-    assert load_reviews(path)["user_id"].tolist() == ["ann", "bob"]

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -335,7 +336,11 @@ NO_TIME = LINE.replace(b"%d", b"null")
         ("a.xlsx", GOOD, "expected a file that ends in .csv"),
         ("a.csv", b"user_id,stars\nann,5\n", "has columns of no known format (user_id, stars): expected user_id"),
         ("a.jsonl", b'{"user_id": "ann", "stars": 5}\n', "has columns of no known format (user_id, stars)"),
-        ("a.csv", GOOD + b"cy,kite,lots\ncy,wok,\n", "2 rows with a rating that is no number (the first is row 40,"),
+        (
+            "a.csv",
+            GOOD + b"cy,kite,lots\ncy,wok,\n",
+            "2 rows with a rating that is no number of stars (the first is",
+        ),
         ("a.csv", GOOD + b"cy,kite,lots\n", "counted from 0: 'lots'); mend or remove"),
         ("a.csv", GOOD + b"cy,kite,nan\n", "1 row with a rating that is no number"),
         ("a.csv", GOOD + b"cy,kite,inf\n", "1 row with a rating that is no number"),
@@ -419,6 +424,15 @@ def test_sources_are_there_and_named_once(tmp_path, amazon):
     assert_nothing_at(tmp_path / "out")
 
 
+@pytest.mark.parametrize(("column", "noun"), [("user_id", "users"), ("product_id", "products")])
+def test_a_recommender_needs_two_of_everything(tmp_path, column, noun):
+    pd.read_csv(io.BytesIO(GOOD)).assign(**{column: "one"}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(
+        ValueError, match=f"all 40 reviews have the same {column} 'one': .* at least two {noun} to tell"
+    ):
+        prepare(tmp_path / "a.csv", tmp_path / "out")
+
+
 def test_one_time_for_all_reviews_is_no_order(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(LINE % 1_600_000_000 * 40)
     with pytest.raises(ValueError, match="all 40 reviews have the same time, 1600000000 s since 1970: split at random"):
@@ -499,7 +513,7 @@ def test_control_c_ends_the_unpacking(tmp_path, amazon, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(reading, "_unpack", lambda path, bar, stop: told.append(stop.wait(60)))
-        patched.setattr(reading, "_reader", interrupted)
+        patched.setattr(reading, "reader_of", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(amazon, tmp_path / "out")
     assert told == [True]

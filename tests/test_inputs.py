@@ -1,0 +1,482 @@
+"""A table of bad and odd inputs: the very reviews that must come out of a file, or the sentence that refuses it.
+
+Every file goes through `load_reviews`, and through `read_source`, with which `prepare` reads it: both give the same
+rows, or both refuse. Where `prepare` is the stricter one, the table says so in its last column.
+"""
+
+import datetime
+import gzip
+import io
+import os
+import re
+import zipfile
+from decimal import Decimal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys_teach.data import load_reviews
+
+HEAD = b"user_id,product_id,rating\n"
+GOOD = HEAD + b"ann,tent,5\nbob,wok,4\n"
+ROWS = [("ann", "tent", 5.0), ("bob", "wok", 4.0)]
+JSON = b'{"user_id": "ann", "product_id": "tent", "rating": 5}\n{"user_id": "bob", "product_id": "wok", "rating": 4}\n'
+HUGE = b"x" * 10_000_000
+SECOND = 1_600_000_000  # 2020-09-13 12:26:40
+PACKED = gzip.compress(b"".join(b"u%d,p%d,5\n" % (row, row) for row in range(1_000)))
+
+
+def csv(user="cy", product="kite", rating="3"):
+    return GOOD + f"{user},{product},{rating}\n".encode()
+
+
+def json(user='"cy"', product='"kite"', rating="3", more=""):
+    return JSON + f'{{"user_id": {user}, "product_id": {product}, "rating": {rating}{more}}}\n'.encode()
+
+
+def timed(*times):
+    rows = "".join(f"u{row},p{row},{row + 1},{time}\n" for row, time in enumerate(times))
+    return b"user_id,product_id,rating,timestamp\n" + rows.encode()
+
+
+def timed_json(*times):
+    line = '{{"user_id": "u{0}", "product_id": "p{0}", "rating": {1}, "timestamp": {2}}}\n'
+    return "".join(line.format(row, row + 1, time) for row, time in enumerate(times)).encode()
+
+
+def at(*seconds):
+    """The rows of `timed`."""
+    return [(f"u{row}", f"p{row}", row + 1.0, second) for row, second in enumerate(seconds)]
+
+
+def parquet(names=(), **columns):
+    plain = {"user_id": ["ann", "bob", "cy"], "product_id": ["tent", "wok", "kite"], "rating": [5.0, 4.0, 3.0]}
+    table = pa.table(plain | columns)
+    file = io.BytesIO()
+    pq.write_table(table.rename_columns(names) if names else table, file)
+    return file.getvalue()
+
+
+def three(users=("ann", "bob", "cy"), ratings=(5.0, 4.0, 3.0), seconds=None):
+    """The rows of `parquet`."""
+    return list(zip(users, ("tent", "wok", "kite"), ratings, *([seconds] if seconds else [])))
+
+
+def indexed():
+    """What pandas writes of a table whose index are the users."""
+    file = io.BytesIO()
+    pd.DataFrame(ROWS, columns=["user_id", "product_id", "rating"]).set_index("user_id").to_parquet(file)
+    return file.getvalue()
+
+
+def zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.csv"), GOOD)
+    return file.getvalue()
+
+
+def days(*numbers):
+    return [datetime.date(2020, 1, number) for number in numbers]
+
+
+NOT_UTF8 = "expected UTF-8"
+NO_STARS = "a rating that is no number of stars"
+NO_ID = "1 row with a user_id that is neither plain text nor a whole number"
+NUL = "is NUL"
+NO_USER = "1 row with no user_id"
+NO_TIME = "a timestamp that is no time"
+NO_JSON = "is no JSON"
+CUT = "Compressed file ended before the end-of-stream marker was reached"
+ONE_UNIT = "a timestamp in another unit than the rest"
+DIGITS = "a year or a date in digits"
+NO_COLUMNS = "No columns to parse from file"
+PREPARE = "columns of no known format"
+FIELDS = "Expected Number of Columns"
+QUOTE = "unterminated quote"
+
+# What the file is, its name, its content; the reviews or the sentence; what prepare says if it is stricter.
+# fmt: off
+TABLE = [
+    # Encodings.
+    ("UTF-16", "a.csv", GOOD.decode().encode("utf-16"), NOT_UTF8),
+    ("UTF-16 without its mark", "a.csv", GOOD.decode().encode("utf-16-le"), "byte 1 is NUL; expected UTF-8 text"),
+    ("UTF-16 in JSON", "a.jsonl", JSON.decode().encode("utf-16"), NOT_UTF8),
+    ("UTF-32", "a.csv", GOOD.decode().encode("utf-32"), NOT_UTF8),
+    ("Latin-1", "a.csv", GOOD + "Zoë,kite,3\n".encode("latin-1"), NOT_UTF8),
+    ("Latin-1 in JSON", "a.jsonl", JSON.replace(b"ann", "Zoë".encode("latin-1")), NOT_UTF8),
+    ("Latin-1 in the last of many rows", "a.csv", GOOD + b"cy,kite,3\n" * 50_000 + b"Zo\xeb,kite,3\n", NOT_UTF8,
+        "nvalid"),
+    ("Latin-1 in a column that isn't read", "a.csv", b"note," + GOOD.replace(b"\nann", b"\n\xff,ann").replace(b"\nbob",
+        b"\n,bob"), NOT_UTF8),
+    ("half a surrogate pair as UTF-8", "a.csv", GOOD + b"c\xed\xa0\x80y,kite,3\n", NOT_UTF8),
+    ("a byte order mark", "a.csv", b"\xef\xbb\xbf" + GOOD, ROWS),
+    ("a byte order mark before a quote", "a.csv", b'\xef\xbb\xbf"user_id"' + GOOD[7:], ROWS),
+    ("a byte order mark in JSON", "a.jsonl", b"\xef\xbb\xbf" + JSON, ROWS),
+    ("a byte order mark, packed", "a.tsv.gz", gzip.compress(b"\xef\xbb\xbf" + GOOD.replace(b",", b"\t")), ROWS),
+    ("nothing but a byte order mark", "a.csv", b"\xef\xbb\xbf", NO_COLUMNS),
+    # Delimiters, and how many fields.
+    ("semicolons", "a.csv", GOOD.replace(b",", b";"), "its fields are separated by semicolons; expected commas"),
+    ("tabs in a CSV file", "a.csv", GOOD.replace(b",", b"\t"), "its fields are separated by tabs; expected commas"),
+    ("commas in a TSV file", "a.tsv", GOOD, "its fields are separated by commas; expected tabs"),
+    ("bars", "a.csv", GOOD.replace(b",", b"|"), "its fields are separated by bars; expected commas"),
+    ("MovieLens' double colons", "a.csv", b"userId::movieId::rating\n1::2::5\n", "separated by double colons"),
+    ("Excel's line sep=", "a.csv", b"sep=,\n" + GOOD, "row 0 has more fields than the header's 2", PREPARE),
+    ("a comment on top", "a.csv", b"# export\n" + GOOD, "Expected 2 fields in line 2, saw 3", PREPARE),
+    ("an empty field at the end of every row", "a.csv", HEAD + b"ann,tent,5,\nbob,wok,4,\n", ROWS),
+    ("an empty field at the end of one row", "a.csv", GOOD + b"cy,kite,3,\n", [*ROWS, ("cy", "kite", 3.0)]),
+    ("a column without a name", "a.csv", b",user_id,product_id,rating\n0,ann,tent,5\n1,bob,wok,4\n", ROWS),
+    ("a field too many in one row", "a.csv", GOOD + b"cy,kite,3,x\n", "row 2 has more fields than the header's 3",
+        FIELDS),
+    ("a field too many in every row", "a.csv", HEAD + b"9,ann,tent,1\n9,bob,wok,2\n",
+        "row 0 has more fields than the header's 3", FIELDS),
+    ("two fields too many", "a.csv", GOOD + b"cy,kite,3,4,5\n", "can't be read as csv", FIELDS),
+    ("the rating missing in the last row", "a.csv", GOOD + b"cy,kite\n", NO_STARS, FIELDS),
+    ("a note missing in the last row", "a.csv", b"user_id,product_id,rating,note\nann,tent,5,x\nbob,wok,4\n", ROWS,
+        FIELDS),
+    ("blanks around fields are part of them", "a.csv", HEAD + b"ann, tent, 5\nbob, wok , 4 \n", [("ann", " tent", 5.0),
+        ("bob", " wok ", 4.0)]),
+    ("blanks around names", "a.csv", GOOD.replace(b",", b", ", 2), "no column 'product_id' and no column 'rating'",
+        PREPARE),
+    ("nothing but commas in a row", "a.csv", GOOD + b",,\n", NO_USER),
+    # Quotes.
+    ("everything quoted", "a.csv", HEAD + b'"ann","tent","5"\n"bob","wok","4"\n', ROWS),
+    ("doubled quotes", "a.csv", csv('"c""y"'), [*ROWS, ('c"y', "kite", 3.0)]),
+    ("a quoted comma", "a.csv", csv('"c,y"'), [*ROWS, ("c,y", "kite", 3.0)]),
+    ("a quoted end of line", "a.csv", csv('"c\ny"'), [*ROWS, ("c\ny", "kite", 3.0)]),
+    ("a quote within a field", "a.csv", csv('c"y'), [*ROWS, ('c"y', "kite", 3.0)]),
+    ("single quotes are no quotes", "a.csv", csv("'cy'"), [*ROWS, ("'cy'", "kite", 3.0)]),
+    ("an unclosed quote", "a.csv", GOOD + b'"cy,kite,3\ndan,wok,4\n', "EOF inside string starting at row 3", "Line: 4"),
+    ("an unclosed quote in the last field", "a.csv", GOOD + b'cy,kite,"3', "EOF inside string", "Line: 4"),
+    ("more behind a closing quote", "a.csv", csv('"c"y'), [*ROWS, ("cy", "kite", 3.0)], QUOTE),
+    ("a quote behind a backslash", "a.csv", csv('"c\\"y"'), [*ROWS, ('c\\y"', "kite", 3.0)], QUOTE),
+    ("quoted, and empty", "a.csv", csv('""'), NO_USER),
+    # Ends of lines.
+    ("Windows' ends of lines", "a.csv", GOOD.replace(b"\n", b"\r\n"), ROWS),
+    ("carriage returns alone", "a.csv", GOOD.replace(b"\n", b"\r"), ROWS),
+    ("both kinds", "a.csv", HEAD + b"ann,tent,5\r\nbob,wok,4\n", ROWS, "reached an invalid state"),
+    ("no end of the last line", "a.csv", GOOD[:-1], ROWS),
+    ("empty lines", "a.csv", HEAD + b"ann,tent,5\n\nbob,wok,4\n\n", ROWS),
+    ("empty lines on top", "a.csv", b"\n\n" + GOOD, ROWS, "counted from 0: 'rating'"),
+    ("a line of blanks", "a.csv", HEAD + b"ann,tent,5\n   \nbob,wok,4\n", ROWS, FIELDS),
+    ("Windows' ends of lines in JSON", "a.jsonl", JSON.replace(b"\n", b"\r\n"), ROWS),
+    ("carriage returns alone in JSON", "a.jsonl", JSON.replace(b"\n", b"\r"), ROWS, "can't be read as jsonl"),
+    ("empty lines in JSON", "a.jsonl", b"\n" + JSON.replace(b"\n", b"\n  \n"), ROWS),
+    # Headers and names of columns.
+    ("a header only", "a.csv", HEAD, "has no rows: expected one review a row"),
+    ("no header", "a.csv", GOOD[len(HEAD):], "(columns found: ann, tent, 5)", "of no known format (ann, tent, 5)"),
+    ("a header twice", "a.csv", csv() + HEAD, f"1 row with {NO_STARS}"),
+    ("a column missing", "a.csv", b"user_id,rating\nann,5\nbob,4\n",
+        "no column 'product_id' (columns found: user_id, rating)", PREPARE),
+    ("a column twice", "a.csv", b"user_id," + HEAD + b"ann,bob,tent,1\n",
+        "has more than one column 'user_id': keep one of them"),
+    ("one of MovieLens' columns twice", "a.csv", b"userId,movieId,movieId,rating\na,b,c,5\nd,e,f,4\n",
+        "has more than one column 'product_id'", "more than one column 'movieId'"),
+    ("another column twice", "a.csv", b"x,x," + HEAD + b"1,2,ann,tent,5\n3,4,bob,wok,4\n", ROWS),
+    ("names that differ by case", "a.csv", b"USER_ID," + HEAD + b"x,ann,tent,5\ny,bob,wok,4\n", ROWS),
+    ("names that differ by case in JSON", "a.jsonl", JSON.replace(b'{"', b'{"USER_ID": "x", "'), ROWS),
+    ("names in capitals only", "a.csv", GOOD.replace(b"user_id", b"User_ID"),
+        "has no column 'user_id' (columns found: User_ID,", PREPARE),
+    ("a name that holds quotes", "a.csv", b'user_id,product_id,rating,"it\'s ""x"""\nann,tent,5,1\nbob,wok,4,2\n',
+        ROWS),
+    ("names of a page of HTML", "a.csv", b"<!DOCTYPE html>\n<p>404</p>\n", "(columns found: <!DOCTYPE html>)", PREPARE),
+    ("a thousand columns", "a.csv", b"x," * 1_000 + b"x\n1", "x, x, "),
+    # JSON Lines.
+    ("a name twice in an object", "a.jsonl", json(more=', "user_id": "dan"'),
+        "line 3 can't be understood (it has more than one 'user_id')"),
+    ("a name missing in an object", "a.jsonl", JSON + b'{"user_id": "cy", "rating": 3}\n', "1 row with no product_id"),
+    ("a rating missing in an object", "a.jsonl", JSON + b'{"user_id": "cy", "product_id": "kite"}\n',
+        f"1 row with {NO_STARS}"),
+    ("no column at all in JSON", "a.jsonl", b"{}\n{}\n", "has no rows"),
+    ("no line in JSON", "a.jsonl", b"\n", "has no rows"),
+    ("an array", "a.json", b"[" + JSON.strip().replace(b"\n", b",") + b"]", "line 1 holds no JSON object"),
+    ("an object on several lines", "a.json", b'{\n"user_id": "ann"\n}\n', f"line 1 {NO_JSON}"),
+    ("two objects on a line", "a.jsonl", JSON.replace(b"\n", b""), f"line 1 {NO_JSON} (Extra data)"),
+    ("cut within a line", "a.jsonl", json()[:-9], f"line 3 {NO_JSON}"),
+    ("no JSON", "a.jsonl", JSON + b"not json\n", f"line 3 {NO_JSON} (Expecting value)"),
+    ("nested too deeply", "a.jsonl", JSON + b"[" * 100_000, "line 3"),
+    ("half a surrogate pair", "a.jsonl", json('"c\\ud800y"'), "line 3 holds half a character"),
+    ("half a surrogate pair in what isn't read", "a.jsonl", json(more=', "note": "\\uDFFF"'),
+        "line 3 holds half a character"),
+    ("a whole surrogate pair", "a.jsonl", json('"\\ud83d\\ude00"'), [*ROWS, ("😀", "kite", 3.0)]),
+    ("escapes", "a.jsonl", json('"\\u0041\\/\\n\\""'), [*ROWS, ('A/\n"', "kite", 3.0)]),
+    # What an id is.
+    ("leading zeros", "a.csv", csv("007") + b"7,kite,3\n", [*ROWS, ("007", "kite", 3.0), ("7", "kite", 3.0)]),
+    ("ids that look like something else", "a.csv", csv("NA", "1e5") + b"null,1.10,3\n", [*ROWS, ("NA", "1e5", 3.0),
+        ("null", "1.10", 3.0)]),
+    ("ids that differ by case", "a.csv", csv("Ann"), [*ROWS, ("Ann", "kite", 3.0)]),
+    ("ids that differ by Unicode form", "a.csv", csv("Zo\u00eb") + "Zoe\u0308,kite,2\n".encode(), [*ROWS,
+        ("Zo\u00eb", "kite", 3.0), ("Zoe\u0308", "kite", 2.0)]),
+    ("emoji and right-to-left text", "a.csv", csv("👩‍👩‍👧", "חתול") + "قط,🐈,2\n".encode(), [*ROWS,
+        ("👩‍👩‍👧", "חתול", 3.0), ("قط", "🐈", 2.0)]),
+    ("a character without a width", "a.csv", csv("ann\u200b"), [*ROWS, ("ann\u200b", "kite", 3.0)]),
+    ("an id of 5,000 characters", "a.csv", csv("x" * 5_000), [*ROWS, ("x" * 5_000, "kite", 3.0)]),
+    ("an id of 10 MB", "a.csv", csv(HUGE.decode()), [*ROWS, (HUGE.decode(), "kite", 3.0)], "can't be read as csv"),
+    ("no user", "a.csv", csv(""), NO_USER),
+    ("no product", "a.csv", csv(product=""), "1 row with no product_id"),
+    *((f"a blank user {blank!r}", "a.csv", csv(blank), NO_USER) for blank in (
+        "  ", "\t", "\u00a0", "\u2028", "\u3000", "\x1c", "\x85")),
+    ("a blank user in JSON", "a.jsonl", json('" \\t\\n"'), NO_USER),
+    ("no user in JSON", "a.jsonl", json("null"), NO_USER),
+    ("NUL within an id", "a.csv", csv("c\0y"), "byte 48 is NUL; expected UTF-8 text"),
+    ("NUL at the end of an id", "a.csv", csv("ann\0"), "byte 50 is NUL"),
+    ("NUL in JSON", "a.jsonl", json('"c\\u0000y"'), NO_ID),
+    ("NUL in Parquet", "a.parquet", parquet(user_id=["ann", "bob", "c\0y"]), NO_ID),
+    ("NUL in a summary", "a.csv", b"summary," + HEAD + b"a\0b,ann,tent,5\ny,bob,wok,4\n", NUL),
+    ("NUL late in a file", "a.csv.gz", gzip.compress(GOOD + b"cy,kite,3\n" * 200_000 + b"c\0y,kite,3\n"),
+        "byte 2,000,048 is NUL", NO_ID),
+    ("NUL in a summary in JSON", "a.jsonl", json(more=', "summary": "a\\u0000b"'), [*ROWS, ("cy", "kite", 3.0)]),
+    ("a file of NUL bytes", "a.csv", b"\0" * 100, "byte 0 is NUL"),
+    ("NUL bytes where a disk was full", "a.csv", GOOD + b"\0" * 5_000, NUL),
+    ("a blank before a quoted id", "a.csv", csv(' "cy"'), NO_ID, [*ROWS, ("cy", "kite", 3.0)]),
+    *((f"the number {number} as an id", "a.jsonl", json(number), [*ROWS, (text, "kite", 3.0)]) for number, text in (
+        ("7", "7"), ("7.0", "7"), ("-0.0", "0"), ("1e5", "100000"), ("9007199254740993", "9007199254740993"),
+        ("12345678901234567890", "12345678901234567890"), ("1" * 30, "1" * 30))),
+    *((f"{value} as an id", "a.jsonl", json(value), NO_ID) for value in (
+        "1.5", "1.10", "1e16", "1e300", "9007199254740993.0", "Infinity", "true", "false", "[1]", '{"a": 1}')),
+    ("NaN as an id", "a.jsonl", json("NaN"), NO_USER, "1 row with"),
+    ("1 and 1.0 are one user", "a.jsonl", json("1") + json("1.0")[len(JSON):], [*ROWS, ("1", "kite", 3.0),
+        ("1", "kite", 3.0)]),
+    # What a rating is.
+    *((f"{text!r} stars", "a.csv", csv(rating=f'"{text}"'), [*ROWS, ("cy", "kite", stars)]) for text, stars in (
+        ("4.5", 4.5), ("+3", 3), ("-3", -3), (" 3 ", 3), ("3.", 3), (".5", 0.5), ("3e0", 3), ("0003", 3), ("100", 100),
+        ("1000000", 1e6), ("-1e6", -1e6), ("1e-400", 0), ("4.35", 4.35))),
+    *((f"{text!r} stars", "a.csv", csv(rating=f'"{text}"'), f"1 row with {NO_STARS}") for text in (
+        "", " ", "lots", "nan", "NaN", "NA", "None", "inf", "-Infinity", "1e400", "1e300", "1000001",
+        "-1e7", "5,0", "1,000", "1_000",
+        "1_0.5", "0x1F", "0b1", "٣", "５", "³", "★★★", "3/5", "3 stars", "3%", "$3", "1 000",
+        "−3", "true", "3L", "1.5.2",
+        "3\u00a0", "3\n4", "--3")),
+    *((f"{value} stars in JSON", "a.jsonl", json(rating=value), [*ROWS, ("cy", "kite", stars)]) for value, stars in (
+        ("4.5", 4.5), ('"4.5"', 4.5), ("1E1", 10), ("-0.0", 0), ("0.30000000000000004", 0.30000000000000004))),
+    *((f"{value} stars in JSON", "a.jsonl", json(rating=value), f"1 row with {NO_STARS}") for value in (
+        "true", "null", "NaN", "Infinity", "1e400", "1e300", '"1_000"', '""', "[3]", '{"stars": 3}')),
+    *((f"{value} in JSON", "a.jsonl", json(rating=value), f"line 3 {NO_JSON}") for value in (
+        "03", "+3", ".5", "3.", "0x3")),
+    ("a rating of 10 MB", "a.jsonl", json(rating=f'"{"x" * 3_000_000}"'), "xxxxxxxx…'"),
+    # What a time is.
+    ("seconds", "a.csv", timed(SECOND, SECOND + 1), at(SECOND, SECOND + 1)),
+    ("milliseconds", "a.csv", timed(SECOND * 1_000, SECOND * 1_000 + 1_999), at(SECOND, SECOND + 1)),
+    ("microseconds", "a.csv", timed(SECOND * 10**6 + 999_999, SECOND * 10**6), at(SECOND, SECOND)),
+    ("nanoseconds", "a.csv", timed(SECOND * 10**9 + 999_999_999, SECOND * 10**9), at(SECOND, SECOND)),
+    ("nanoseconds in JSON", "a.jsonl", timed_json(SECOND * 10**9 + 999_999_999, SECOND * 10**9), at(SECOND, SECOND)),
+    ("before 1970", "a.csv", timed(-5, -1_000_000_000), at(-5, -1_000_000_000)),
+    ("before 1970 in ms", "a.csv", timed(-1_000_000_000_001, -1_000_000_000_000), at(-1_000_000_001, -1_000_000_000)),
+    ("before 1970 in µs", "a.csv", timed(-1_600_000_000_000_001, -1_600_000_000_000_000), at(-1_600_000_001,
+        -1_600_000_000)),
+    ("fractions of seconds", "a.csv", timed("1600000000.9", "-1.5"), at(SECOND, -2)),
+    ("floats in JSON", "a.jsonl", timed_json("1600000000.0", "1.6e9"), at(SECOND, SECOND)),
+    ("blanks around numbers", "a.csv", timed(" 1600000000 ", "\t1600000001"), at(SECOND, SECOND + 1)),
+    ("seconds and milliseconds", "a.csv", timed(SECOND, SECOND * 1_000), ONE_UNIT, "timestamps in ms and s"),
+    ("milliseconds from before and after 1973", "a.csv", timed(94_608_000_000, SECOND * 1_000), ONE_UNIT, NO_TIME),
+    ("milliseconds, all of 1972", "a.csv", timed(94_608_000_000, 94_608_000_001), f"2 rows with {NO_TIME}"),
+    ("the last second of 2261", "a.csv", timed(9_214_646_399, 0), at(9_214_646_399, 0)),
+    ("the first second of 2262", "a.csv", timed(9_214_646_400, 0), f"1 row with {NO_TIME}"),
+    ("the first second of 1678", "a.csv", timed(-9_214_560_000, 0), at(-9_214_560_000, 0)),
+    ("the year 1677", "a.csv", timed("1677-12-31", "2020-01-01"), f"1 row with {NO_TIME}"),
+    ("the year 2262", "a.csv", timed("2262-01-01", "2020-01-01"), f"1 row with {NO_TIME}"),
+    ("the years 1 and 9999", "a.csv", timed("0001-01-01", "9999-12-31"), f"2 rows with {NO_TIME}"),
+    ("years", "a.csv", timed(2014, 2015), DIGITS),
+    ("dates in 8 digits", "a.csv", timed(20200101, 20200102), DIGITS),
+    ("dates in 12 digits", "a.csv", timed(202001010000, 202001012359), DIGITS),
+    ("dates in 14 digits", "a.csv", timed(20200101000000, 20200101235959), DIGITS, NO_TIME),
+    ("dates as ISO 8601 has them", "a.csv", timed("2020-01-01", "2020-01-02T03:04:05Z"), at(1_577_836_800,
+        1_577_934_245)),
+    ("dates with zones", "a.csv", timed("2020-01-01T00:00:00+05:30", "2020-01-01 00:00:00-0800"), at(1_577_817_000,
+        1_577_865_600)),
+    ("dates in UTC", "a.csv", timed("2020-01-01 00:00:00 UTC", " 2020-01-01 "), at(1_577_836_800, 1_577_836_800)),
+    ("dates before 1970 with fractions", "a.csv", timed("1969-12-31T23:59:59.5Z", "1900-01-01"), at(-1,
+        -2_208_988_800)),
+    ("dates with slashes, the year first", "a.csv", timed("2020/01/02", "2020/1/3"), at(1_577_923_200, 1_578_009_600)),
+    *((f"{one} as a time", "a.csv", timed(f'"{one}"', f'"{other}"'), NO_TIME) for one, other in (
+    ("01/02/2020", "13/02/2020"), ("01.02.2020", "13.02.2020"), ("Jan 5, 2020", "6 January 2020"), ("2020-02-30",
+        "2020-02-01"),
+        ("12:00", "13:00"), ("now", "today"), ("in 2014", ""), ("1e30", "1e30"), ("inf", "-inf"), ("nan", "nan"),
+    ("1_600_000_000", "1_600_000_001"), ("2020-01-01T24:00:00", "2020-01-01"), ("2016-12-31T23:59:60Z", "2020-01-01"),
+        ("10000-01-01", "2020-01-01"), ("2020-01-01 (BC)", "2020-01-01"), ("2020-01-01 00:00:00 EST", "2020-01-01"),
+        ("2020-01", "2020-02"), ("true", "false"))),
+    ("a date among numbers", "a.csv", timed("2020-01-01", SECOND), f"1 row with {NO_TIME}",
+        "timestamps in dates and s"),
+    ("one time missing", "a.csv", timed("", SECOND), f"1 row with {NO_TIME}"),
+    ("all times missing in JSON", "a.jsonl", timed_json("null", "null"), f"2 rows with {NO_TIME}"),
+    ("a time in the last line only", "a.jsonl", json(more=', "timestamp": 1600000000'), f"2 rows with {NO_TIME}"),
+    ("truth values as times", "a.jsonl", timed_json("true", "false"), f"2 rows with {NO_TIME}"),
+    ("lists as times", "a.jsonl", timed_json("[1]", '{"$date": 1}'), f"2 rows with {NO_TIME}"),
+    # Parquet's types.
+    ("whole numbers", "a.parquet", parquet(user_id=[1, 2, 2**63 - 1]), three(["1", "2", "9223372036854775807"])),
+    ("unsigned numbers", "a.parquet", parquet(user_id=pa.array([1, 2, 2**64 - 1], pa.uint64())),
+        three(["1", "2", "18446744073709551615"])),
+    ("floats that are whole", "a.parquet", parquet(user_id=[-0.0, 1e5, 1e15]),
+        three(["0", "100000", "1000000000000000"])),
+    ("floats with a gap", "a.parquet", parquet(user_id=[1.0, None, 3.0]), NO_USER),
+    ("floats with NaN", "a.parquet", parquet(user_id=[1.0, float("nan"), 3.0]), NO_USER, "1 row with"),
+    ("floats that aren't whole", "a.parquet", parquet(user_id=[1.0, 1.5, 3.0]), NO_ID),
+    ("single precision", "a.parquet", parquet(user_id=pa.array([1, 2, 3], pa.float32()),
+        rating=pa.array([1.1, 2, 3], pa.float32())), three(["1", "2", "3"], [1.100000023841858, 2.0, 3.0])),
+    ("truth values", "a.parquet", parquet(user_id=[True, None, None]), NO_ID),
+    ("bytes", "a.parquet", parquet(user_id=[b"ann", b"bob", "Zoë".encode("latin-1")]),
+        "3 rows with a user_id that is neither plain text"),
+    ("lists", "a.parquet", parquet(user_id=[["ann"], ["bob"], ["cy"]]),
+        "3 rows with a user_id that is neither plain text"),
+    ("structures", "a.parquet", parquet(user_id=[{"a": 1}] * 3), "3 rows with a user_id that is neither plain text"),
+    ("a dictionary", "a.parquet", parquet(user_id=pa.array(["ann", "bob", "ann"]).dictionary_encode()),
+        three(["ann", "bob", "ann"])),
+    ("decimals", "a.parquet", parquet(user_id=[Decimal("1.10"), Decimal("2.00"), Decimal("3.00")],
+        rating=[Decimal("4.5")] * 3), three(["1.10", "2.00", "3.00"], [4.5] * 3)),
+    ("days as ids", "a.parquet", parquet(user_id=days(1, 2, 3)), three(["2020-01-01", "2020-01-02", "2020-01-03"])),
+    ("texts as ratings", "a.parquet", parquet(rating=["5", "4.5", "1_000"]), f"1 row with {NO_STARS}"),
+    ("days as ratings", "a.parquet", parquet(rating=days(1, 2, 3)), f"3 rows with {NO_STARS}"),
+    ("truth values as ratings", "a.parquet", parquet(rating=[True, False, True]), f"3 rows with {NO_STARS}"),
+    ("no rating, NaN, infinite", "a.parquet", parquet(rating=[None, float("nan"), float("inf")]),
+        f"3 rows with {NO_STARS}"),
+    ("days", "a.parquet", parquet(timestamp=days(1, 2, 3)),
+        three(seconds=[1_577_836_800, 1_577_923_200, 1_578_009_600])),
+    ("times before 1970 in ms", "a.parquet", parquet(timestamp=pa.array([1_600, -3_500, -1], pa.timestamp("ms"))),
+        three(seconds=[1, -4, -1])),
+    ("times of a zone", "a.parquet", parquet(timestamp=pa.array([SECOND] * 3, pa.timestamp("s", "Europe/Berlin"))),
+        three(seconds=[SECOND] * 3)),
+    ("times beyond 2261", "a.parquet", parquet(timestamp=pa.array([2**34] * 3, pa.timestamp("s"))),
+        f"3 rows with {NO_TIME}"),
+    ("times of a day", "a.parquet", parquet(timestamp=pa.array([1, 2, 3], pa.time32("s"))), f"3 rows with {NO_TIME}"),
+    ("a time missing", "a.parquet", parquet(timestamp=pa.array([1, None, 3], pa.timestamp("s"))),
+        f"1 row with {NO_TIME}"),
+    ("nanoseconds as numbers", "a.parquet", parquet(timestamp=[SECOND * 10**9 + 999_999_999] * 3),
+        three(seconds=[SECOND] * 3)),
+    ("a column that differs by case before ours", "a.parquet", parquet(["USER_ID", "product_id", "rating", "user_id"],
+        x=["a", "b", "c"]), three(["a", "b", "c"])),
+    ("a column twice in Parquet", "a.parquet", parquet(["user_id", "product_id", "rating", "user_id"],
+        x=["a", "b", "c"]), "has more than one column 'user_id'"),
+    ("the users as the index of pandas", "a.parquet", indexed(), ROWS),
+    ("no rows in Parquet", "a.parquet", parquet(user_id=pa.array([], "str"), product_id=pa.array([], "str"),
+        rating=pa.array([], "float64")), "has no rows"),
+    # Files that are something else, or not whole.
+    ("empty", "a.csv", b"", "is empty (0 bytes)"),
+    ("an empty line", "a.csv", b"\n", NO_COLUMNS),
+    ("blanks", "a.csv", b"   \n", NO_COLUMNS),
+    ("nothing, packed", "a.csv.gz", gzip.compress(b""), NO_COLUMNS),
+    ("nothing, packed, as JSON", "a.jsonl.gz", gzip.compress(b""), "has no rows"),
+    ("another kind", "a.xlsx", GOOD,
+        "is a file of another kind: expected a file that ends in .csv, .tsv, .jsonl, .json, .csv.gz"),
+    ("no kind", "a", GOOD, "is a file of another kind"),
+    ("packed what?", "a.gz", gzip.compress(GOOD), "is a file of another kind"),
+    ("names in capitals", "A.CSV.GZ", gzip.compress(GOOD), ROWS),
+    ("a name beyond ASCII", "Zoë 🐈 [1] *.csv", GOOD, ROWS),
+    ("gzip without its name", "a.csv", gzip.compress(GOOD, mtime=0), NOT_UTF8),
+    ("gzip without its name, as JSON", "a.jsonl", gzip.compress(JSON, mtime=0), NOT_UTF8),
+    ("gzip by its name only", "a.csv.gz", GOOD, "Not a gzipped file"),
+    ("gzip twice", "a.csv.gz", gzip.compress(gzip.compress(GOOD, mtime=0)), NOT_UTF8),
+    ("gzip in two members", "a.csv.gz", gzip.compress(GOOD) + gzip.compress(b"cy,kite,3\n"), [*ROWS,
+        ("cy", "kite", 3.0)]),
+    ("gzip, the second member cut", "a.csv.gz", gzip.compress(GOOD) + gzip.compress(b"cy,kite,3\n")[:-4], CUT),
+    ("gzip, cut", "a.csv.gz", PACKED[:len(PACKED) // 2], CUT),
+    ("gzip, cut, as JSON", "a.jsonl.gz", gzip.compress(JSON)[:-9], CUT),
+    ("gzip, one bit wrong", "a.csv.gz", PACKED[:700] + bytes([PACKED[700] ^ 0x55]) + PACKED[701:],
+        "can't be read as csv", "is no whole gzip file"),
+    ("gzip and something else", "a.jsonl.gz", gzip.compress(JSON) + b"something else", "Not a gzipped file"),
+    ("gzip and zeros", "a.csv.gz", gzip.compress(GOOD) + b"\0" * 100, ROWS, "Input is not a GZIP stream"),
+    ("a ZIP archive", "a.csv", zipped(), "can't be read as csv"),
+    ("a ZIP archive as gzip", "a.csv.gz", zipped(), "Not a gzipped file (b'PK')"),
+    ("Parquet as CSV", "a.csv", parquet(), NOT_UTF8),
+    ("CSV as Parquet", "a.parquet", GOOD, "can't be read as parquet"),
+    ("CSV as JSON", "a.jsonl", GOOD, f"line 1 {NO_JSON}"),
+    ("JSON as CSV", "a.csv", JSON, '(columns found: {"user_id": "ann",', PREPARE),
+    ("Parquet, cut", "a.parquet", parquet()[:-20], "can't be read as parquet"),
+    # Sizes.
+    ("a summary of 10 MB", "a.csv", b"user_id,product_id,rating,summary\nann,tent,5," + HUGE + b"\nbob,wok,4,y\n", ROWS,
+        "can't be read as csv"),
+    ("a quoted summary of many lines", "a.csv",
+        b'user_id,product_id,rating,summary\nann,tent,5,"' + b"x\n" * 5_000 + b'"\nbob,wok,4,y\n', ROWS),
+    ("a summary of 1 MB in JSON", "a.jsonl", json(more=f', "summary": "{"x" * 10**6}"'), [*ROWS, ("cy", "kite", 3.0)]),
+]
+# fmt: on
+CASES = [pytest.param(*row[1:4], row[-1], id=row[0]) for row in TABLE]
+
+
+def assert_outcome(path, read, expected):
+    """The very rows, or one sentence that names the file and has these words in it."""
+    if isinstance(expected, list):
+        assert read(path) == expected
+        return
+    with pytest.raises(ValueError, match=re.escape(expected)) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert message.endswith((".", "?"))
+    assert "\n" not in message
+    assert message.isprintable()
+    assert len(message) < len(str(path)) + 1_000
+
+
+def loaded(path):
+    reviews = load_reviews(path)
+    columns = [reviews[name].tolist() for name in ("user_id", "product_id", "rating")]
+    if "timestamp" in reviews:
+        columns.append(reviews["timestamp"].astype("int64").tolist())
+    return list(zip(*columns))
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    """What `prepare` reads of a file."""
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB isn't installed: pip install recsys-teach[scale]")
+    sources = pytest.importorskip("recsys_teach.sources")
+    con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
+
+    def read(path):
+        sources.read_source(con, path, "reviews")
+        rows = con.execute("SELECT user_id, product_id, rating, seconds FROM reviews ORDER BY rowid").fetchall()
+        return [row if row[3] is not None else row[:3] for row in rows]
+
+    yield read
+    con.close()
+
+
+@pytest.fixture(autouse=True)
+def no_bars(monkeypatch):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+
+def test_no_two_cases_have_one_name():
+    assert len({row[0] for row in TABLE}) == len(TABLE) > 100
+
+
+@pytest.mark.parametrize(("name", "content", "expected", "_"), CASES)
+def test_load_reviews_gives_these_rows_or_one_sentence(tmp_path, name, content, expected, _):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert_outcome(path, loaded, expected)
+
+
+@pytest.mark.parametrize(("name", "content", "_", "expected"), CASES)
+def test_prepare_reads_the_same_rows_or_refuses_with_one_sentence(tmp_path, prepared, name, content, _, expected):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert_outcome(path, prepared, expected)
+
+
+def both(prepared):
+    return (loaded, prepared)
+
+
+def test_the_names_of_folders_are_no_columns(tmp_path, prepared):
+    folder = tmp_path / "user_id=9" / "rating=1"
+    folder.mkdir(parents=True)
+    for name, content in (("a.csv", csv()), ("a.jsonl", json()), ("a.parquet", parquet())):
+        (folder / name).write_bytes(content)
+        for read in both(prepared):
+            assert read(folder / name) == three()
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, prepared):
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "gone.csv")
+    for read in both(prepared):
+        for name, sentence in (("folder.csv", "is a folder: expected a file"), ("pipe.csv", "is no regular file")):
+            with pytest.raises(ValueError, match=f"{name} {sentence}"):
+                read(tmp_path / name)
+        with pytest.raises(FileNotFoundError, match=r"link\.csv doesn't exist"):
+            read(tmp_path / "link.csv")
