@@ -18,6 +18,7 @@ import pandas as pd
 from recsys_teach.sample import amazon_sample
 from recsys_teach.schema import OPTIONAL, PRODUCT, RATING, REQUIRED, SUMMARY, TIMESTAMP, USER, check_reviews
 from recsys_teach.shop import generate_shop
+from recsys_teach.verbatim import printable
 
 # Known formats, by the columns that give them away: Amazon's 2014 and 2023 releases, MovieLens and its kin.
 FORMATS: tuple[dict[str, str], ...] = (
@@ -50,7 +51,7 @@ def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[st
     if source == "generated":
         return generate_shop().reviews
     path = amazon_sample() if source == "amazon" else Path(source)
-    reviews = check_reviews(_rename(_read(path), columns, path), source=str(path))
+    reviews = check_reviews(_rename(_read(path), columns, path), source=printable(path))
     for column, noun in ((USER, "user"), (PRODUCT, "product")):
         if reviews[column].nunique() < 2:
             raise ValueError(
@@ -79,7 +80,7 @@ def _read(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         return pd.DataFrame(list(json_lines(path)), dtype=object) if "json" in kind else _read_csv(path, kind)
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = printable(str(error).partition("\n")[0].rstrip("."), 300)
         message = f"{path} can't be read as {kind}: {reason}. Is it whole, and is it what its name says?"
         raise ValueError(message) from error
 
@@ -116,7 +117,7 @@ def json_lines(path: Path) -> Iterator[dict]:
 def _rename(table: pd.DataFrame, columns: Mapping[str, str] | None, path: Path) -> pd.DataFrame:
     if columns is not None:
         if unknown := [theirs for theirs in columns if theirs not in table]:
-            found = ", ".join(map(str, table))
+            found = printable(", ".join(map(str, table)), 500)
             raise ValueError(f"{path} has no column {unknown[0]!r} to rename (columns found: {found}).")
         if wrong := [ours for ours in columns.values() if ours not in REQUIRED + OPTIONAL]:
             raise ValueError(f"columns= names {wrong[0]!r}: expected one of {', '.join(REQUIRED + OPTIONAL)}.")

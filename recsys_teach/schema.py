@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recsys_teach.verbatim import printable
+
 USER = "user_id"
 PRODUCT = "product_id"
 RATING = "rating"
@@ -38,7 +40,7 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table", u
         raise ValueError(f"{source} has more than one column {twice[0]!r}: keep one of them.")
     missing = [column for column in REQUIRED if column not in reviews.columns]
     if missing:
-        found = ", ".join(map(str, reviews.columns)) or "none"
+        found = printable(", ".join(map(str, reviews.columns)), 500) or "none"
         raise ValueError(
             f"{source} has no column {' and no column '.join(map(repr, missing))} (columns found: {found}): "
             f'rename yours, for instance load_reviews(path, columns={{"their name": "{missing[0]}"}}), '
@@ -119,7 +121,7 @@ def _refuse(
     if bad.any():
         rows = np.asarray(bad).nonzero()[0]
         if values is not None:
-            found += f" (the first is '{values.iloc[rows[0]]}')"
+            found += f" (the first is '{printable(values.iloc[rows[0]], 100)}')"
         named = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
         count = f"{len(rows):,} row" + ("s" if len(rows) > 1 else "")
         raise ValueError(f"{source}: {count} with {found}, counted from 0: {named}; {expected}")

@@ -75,7 +75,7 @@ def read_source(con: duckdb.DuckDBPyConnection, path: Path, table: str, *, seed:
             con.execute(READ.format(table=table, reader=reader, seed=seed, timed=TIMESTAMP in theirs, **texts))
     if not theirs:
         expected = f"{', '.join(REQUIRED)}, or Amazon's or MovieLens' names; rename yours."
-        raise ValueError(f"{path} has columns of no known format ({', '.join(found)}): expected {expected}")
+        raise ValueError(f"{path} has columns of no known format ({', '.join(map(repr, found))}): expected {expected}")
     _check(con, path, table)
 
 
@@ -158,7 +158,7 @@ def _whole(path: Path) -> Iterator[None]:
         yield
         return
     size, stop = path.stat().st_size, Event()
-    bar = tqdm(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, leave=False, delay=2)
+    bar = tqdm(desc=f"reading {path.name!r}", total=size, unit="B", unit_scale=True, leave=False, delay=2)
     with bar, ThreadPoolExecutor(1) as pool:
         unpacked = pool.submit(_unpack, path, bar, stop)
         try:

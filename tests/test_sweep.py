@@ -9,7 +9,8 @@ import pytest
 
 from recsys_teach.factors import Factors
 from recsys_teach.scoreboard import scoreboard
-from recsys_teach.sweep import ARRAYS, FORMAT, Sweep, assemble_sweep, name_of_pair
+from recsys_teach.sweep import Sweep, assemble_sweep, name_of_pair
+from recsys_teach.sweep_file import ARRAYS, FORMAT
 
 TRAIN = pd.DataFrame(
     {"user_id": list("aabbc"), "product_id": list("xyxzy"), "rating": [5.0, 3.0, 4.0, 2.0, 1.0]},
