@@ -105,8 +105,13 @@ def json_lines(path: Path) -> Iterator[dict]:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line) if line.strip() else None
+                if "\\ud" in line or "\\uD" in line:
+                    json.dumps(row, ensure_ascii=False).encode()
             except json.JSONDecodeError as error:
                 reason = f"line {number} is no JSON ({error.msg}); expected one review a line (JSON Lines)"
+                raise ValueError(reason) from error
+            except UnicodeEncodeError as error:
+                reason = f"line {number} holds half a character ({error.object[error.start]!a}); expected whole ones"
                 raise ValueError(reason) from error
             if isinstance(row, dict):
                 yield row

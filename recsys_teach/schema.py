@@ -68,7 +68,13 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table", u
 def _text(values: pd.Series, source: str) -> pd.Series:
     """Texts as `str`, missing ones as "". Whole numbers that a gap turned into floats lose their ".0"."""
     _refuse(~values.map(pd.api.types.is_scalar), source, f"a {values.name} that is a list", "expected text.", values)
-    return values.astype(object).map(_as_text).astype(str)
+    texts = [_as_text(value) for value in values.astype(object)]
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: no file and no page could hold it
+        halves = np.array([any("\ud800" <= letter <= "\udfff" for letter in text) for text in texts])
+        _refuse(halves, source, f"a {values.name} with half a character", "expected whole ones, as in UTF-8.")
+    return pd.Series(texts, values.index, dtype=object, name=values.name).astype(str)
 
 
 def _as_text(value: Any) -> str:

@@ -38,6 +38,7 @@ MODELS = {
 PAIRS = list(MODELS)[:5]
 NEAREST = {(0.5, 0.5): (1, 1), (3, 0): (1, 0), (0, 3): (0, 1), (1e-300, 1000): (0, 1)}
 NEAREST |= {(0.45, 1): (0.25, 1), (0.55, 1): (1, 1)}  # the middle of the logarithms is 0.5, of the ratios 0.625
+NEAREST |= {(5e-324, 1000): (0, 1), (1000, 5e-324): (1, 0)}  # whose ratio is no float
 NEAREST |= {(512, 0.5): (4, 1), (1000, 0.25): (1, 0)}  # 2^10 and almost 2^12; the specialist stands at 2^20
 
 
