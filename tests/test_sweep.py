@@ -228,7 +228,7 @@ FAULTS = [
     *(({}, {"weights": np.array([w, [0.5, 1]])}, "weights isn't of finite") for w in ([math.nan, 1], [1, math.inf])),
     ({}, {"weights": np.array([["<b>", "1"]] * 2)}, "weights isn't of finite numbers"),
     ({}, {"weights": np.array([(0.0, 1.0), (0.5, 1.0)])}, "its board isn't one of these models"),
-    ({}, {"user_tables": np.stack([USERS, math.inf * USERS])}, "user_tables isn't of finite numbers"),
+    ({}, {"user_tables": np.stack([USERS, USERS - math.inf])}, "user_tables isn't of finite numbers"),
     ({}, {"user_tables": USERS}, "user_tables is (4, 2), not (2, 4, 2)"),
     ({}, {"product_tables": np.stack([PRODUCTS[:, :2]] * 2)}, "product_tables is (2, 4, 2), not (2, 4, 3)"),
     ({}, {"product_tables": np.stack([PRODUCTS[1:]] * 2)}, "product_tables is (2, 3, 3), not (2, 4, 3)"),
