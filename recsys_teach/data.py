@@ -21,6 +21,7 @@ from recsys_teach.sample import amazon_sample
 from recsys_teach.schema import OPTIONAL, PRODUCT, RATING, REQUIRED, SUMMARY, TIMESTAMP, USER, check_reviews
 from recsys_teach.sentences import listed, one_line, same_everywhere
 from recsys_teach.shop import generate_shop
+from recsys_teach.verbatim import printable
 
 # Known formats, by the columns that give them away: Amazon's 2014 and 2023 releases, MovieLens and its kin.
 FORMATS: tuple[dict[str, str], ...] = (
@@ -57,7 +58,7 @@ def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[st
     if source == "generated":
         return generate_shop().reviews
     path = amazon_sample() if source == "amazon" else Path(source)
-    reviews = check_reviews(_rename(_read(path), columns, path), source=str(path))
+    reviews = check_reviews(_rename(_read(path), columns, path), source=printable(path))
     for column in (USER, PRODUCT):
         if reviews[column].nunique() < 2:
             raise ValueError(f"{path}: {same_everywhere(len(reviews), column, reviews[column].iloc[0])}")

@@ -109,7 +109,7 @@ def _whole(path: Path) -> Iterator[None]:
         yield
         return
     size, stop = path.stat().st_size, Event()
-    bar = tqdm(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, leave=False, delay=2)
+    bar = tqdm(desc=f"reading {path.name!r}", total=size, unit="B", unit_scale=True, leave=False, delay=2)
     with bar, ThreadPoolExecutor(1) as pool:
         unpacked = pool.submit(_unpack, path, bar, stop)
         try:
