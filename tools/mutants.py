@@ -69,6 +69,8 @@ def results(root: Path, jobs: Iterable[tuple[Mutant | None, list[str]]]) -> Iter
         coming = pool.imap_unordered(_run, work := [(root, *job) for job in jobs])
         for _ in work:
             yield coming.next(timeout=2 * LIMIT)
+        pool.close()
+        pool.join()
 
 
 def _run(job: tuple[Path, Mutant | None, list[str]]) -> Result:
@@ -119,6 +121,8 @@ def main(words: list[str]) -> None:
     """Try the mutants, print what becomes of each, and fail unless all are killed."""
     start, lost = time.perf_counter(), 0
     chosen = [m for m in MUTANTS if not words or any(word in f"{m.module} {m.name}" for word in words)]
+    if not chosen:
+        sys.exit(f"no mutant has {' or '.join(map(repr, words))} in its module or name: see tools/mutant_table.py.")
     tests: dict[str, list[str]] = {}
     for test in dict.fromkeys(mutant.test for mutant in chosen):
         tests.setdefault(test.partition("::")[0], []).append(test)
@@ -138,7 +142,7 @@ def main(words: list[str]) -> None:
     except ValueError as error:
         sys.exit(str(error))
     print(f"{len(chosen) - lost} of {len(chosen)} mutants are killed ({time.perf_counter() - start:.0f} s)")
-    sys.exit(lost > 0 or not chosen)
+    sys.exit(lost > 0)
 
 
 if __name__ == "__main__":
