@@ -120,6 +120,25 @@ def test_ranking_loss_is_the_summed_squared_error_and_the_heads_penalty():
     np.testing.assert_allclose(model.ratings(TRAIN), predicted, rtol=1e-5)
 
 
+def test_the_rating_weight_is_that_of_the_errors_and_not_of_the_lengths():
+    head = FactorHead(VOCABULARY)
+    errors = RankingModel(U, P, head=head).compute_loss(ROWS)
+    lengths = 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum())
+    weighted = RankingModel(U, P, head=head, rating_weight=0.3, l2=0.1).compute_loss(ROWS)
+    np.testing.assert_allclose(weighted, 0.3 * errors + lengths, rtol=1e-5)
+
+
+def test_the_errors_that_a_dense_head_learns_from_are_those_of_its_ratings():
+    model = RankingModel(U, P, head=DenseHead(sizes=[2]))
+    model.ratings(TRAIN)  # makes all parameters
+    hidden, last = model.head.dense
+    hidden.set_weights([np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0]]), np.zeros(2)])  # u_0 and p_0
+    last.set_weights([np.array([[1.0], [10.0]]), np.array([0.5])])
+    stars = np.array([1 + 20 + 0.5, 0 + 0 + 0.5, 0.5 + 20 + 0.5, 0 + 10 + 0.5, 1 + 0 + 0.5])  # a x, b y, c x, d z, a y
+    np.testing.assert_allclose(model.ratings(TRAIN), stars, rtol=1e-6)
+    np.testing.assert_allclose(model.compute_loss(ROWS), ((stars - TRAIN["rating"]) ** 2).sum(), rtol=1e-6)
+
+
 def test_before_training_without_vectors_ratings_are_the_damped_biases():
     products = ProductTower(VOCABULARY, dim=2)
     products(VOCABULARY.catalogue())

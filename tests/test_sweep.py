@@ -44,6 +44,15 @@ def test_scores_and_stars_by_hand():
     assert factors.ratings(pd.DataFrame({"user_id": ["a"], "product_id": ["new"]})) == pytest.approx([3.5])
 
 
+def test_taste_is_the_whole_dot_product_and_nobody_s_where_one_side_is_unknown():
+    users = np.array([[1.0, 1.0, 0.25], [2.0, -1.0, 0.5]])  # unknown, a: u_0, u_1 and b_u
+    products = np.array([[3.0, 3.0, 0.0, 9.0], [1.0, 4.0, 0.1, 0.0]])  # unknown, x: p_0, p_1, b_p and c_p
+    factors = Factors(["a"], ["x"], users, products, 3.0, 0.5)
+    asked = pd.DataFrame({"user_id": ["a", "?", "a", "?"], "product_id": ["x", "x", "?", "?"]})
+    assert factors.scores(asked)[:, 0].tolist() == [2 - 4, 1 + 4, 2 - 4, 1 + 4]
+    assert factors.ratings(asked) == pytest.approx([3 + 0.5 + 0.1 + 0.5 * (2 - 4), 3 + 0.25 + 0.1, 3 + 0.5, 3 + 0.25])
+
+
 def test_the_board_is_that_of_each_recommender_alone():
     own = sweep(scale=-1.0)
     assert list(own.board.index) == ["rating only", "0.5 : 1"]
