@@ -66,14 +66,14 @@ test: lint classic site-env ## Check everything: style, types, unit tests, noteb
 
 test-colab: $(COLAB_COURSE)/ready $(COLAB_CLASSIC)/ready handout ## Run notebooks and hand-outs with what Google Colab has
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests/environments/check_colab.py
-	TQDM_DISABLE=1 $(COLAB_COURSE)/bin/python -m pytest notebooks
+	TQDM_DISABLE=1 $(COLAB_COURSE)/bin/python -m pytest notebooks tests/test_determinism.py
 	RECSYS_TEACH_CLASSIC=$(abspath $(COLAB_CLASSIC)) TQDM_DISABLE=1 $(BIN)/python -m pytest tests -k classic
 
 test-original: $(ORIGINAL)/ready ## Run the notebooks with TensorFlow 2.15 and TFRS 0.7.3
-	TQDM_DISABLE=1 $(ORIGINAL)/bin/python -m pytest notebooks
+	TQDM_DISABLE=1 $(ORIGINAL)/bin/python -m pytest notebooks tests/test_determinism.py
 
 test-macos-pins: $(MACOS)/ready ## Run the notebooks with the versions that a Mac gets
-	TQDM_DISABLE=1 $(MACOS)/bin/python -m pytest notebooks
+	TQDM_DISABLE=1 $(MACOS)/bin/python -m pytest notebooks tests/test_determinism.py
 
 audit: $(AUDIT_READY) ## Ask whether anything in the locks is known to be vulnerable (needs the network)
 	$(AUDIT)/bin/python tools/audit_tool.py
