@@ -1,8 +1,8 @@
 """How far the same seeds lead to the same scoreboard: `python benchmarks/determinism.py [--users N] [PYTHON ...]`.
 
-The ladder and a sweep, trained again and again, each time in a fresh process: in another order, with other threads, with
-other arithmetic, and with the Python of other environments if they are named (`.venv/original/bin/python`). It fails
-if what should be the same isn't, to the last digit, or if the rest is further apart than the tests allow.
+The ladder and a sweep, trained again and again, each time in a fresh process: in another order, with other threads,
+with other arithmetic, and with the Python of other environments if they are named (`.venv/original/bin/python`). It
+fails if what should be the same isn't, to the last digit, or if the rest is further apart than the tests allow.
 """
 
 import argparse
@@ -11,19 +11,16 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from fixed_training import apart, start, trained
-
-TOLERANCE = 0.005  # as in tests/test_determinism.py
+from fixed_training import ONE_THREAD, TOLERANCE, apart, start, trained
 
 SAME = {
     "another process": {},
     "Python's hashes seeded with 1": {"PYTHONHASHSEED": "1"},
     "Python's hashes not seeded": {"PYTHONHASHSEED": "random"},
 }
-ONE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 NEAR = {
-    "one thread": ONE,
-    "eight threads": dict.fromkeys(ONE, "8"),
+    "one thread": ONE_THREAD,
+    "eight threads": dict.fromkeys(ONE_THREAD, "8"),
     "without oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
     "a processor with AVX2 at most": {"ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"},
     "a processor with SSE4.1 at most": {"ONEDNN_MAX_CPU_ISA": "SSE41", "OPENBLAS_CORETYPE": "Nehalem"},
@@ -38,21 +35,18 @@ def main() -> None:
     asked = parser.parse_args()
     orders = ("ladder", "sweep"), ("sweep", "ladder", "sweep")
     first = trained(start(*orders[0], users=asked.users))
-    held = True
-    print(f"{'':40}{'ladder':>12}{'sweep':>12}   (largest difference in shares or stars)")
+    expected = {one["trained"]: one for one in first}
     runs = [(name, orders[1], setting, True) for name, setting in SAME.items()]
     runs += [(name, orders[0], setting, False) for name, setting in NEAR.items()]
     runs += [(python, orders[0], {"python": python}, False) for python in asked.pythons]
+    held = True
+    print(f"{'largest difference in shares or stars':40}{'ladder':>10}{'sweep':>10}   every parameter the same")
     for name, order, setting, same in runs:
         again = trained(start(*order, users=asked.users, **setting))
-        expected = [{one["trained"]: one for one in first}[one["trained"]] for one in again]
-        distances = [apart(*pair) for pair in zip(again, expected)]
-        equal = again == expected
-        if not (equal if same else max(distances) <= TOLERANCE):
-            held = False
-        far = {one["trained"]: distance for one, distance in zip(again, distances)}
-        note = "every parameter, too" if equal else "NOT THE SAME" if same else ""
-        print(f"{name:40}{far['ladder']:12.2g}{far['sweep']:12.2g}   {note}", flush=True)
+        far = {one["trained"]: apart(one, expected[one["trained"]]) for one in again}
+        equal = all(one == expected[one["trained"]] for one in again)
+        held &= equal if same else max(far.values()) <= TOLERANCE
+        print(f"{name:40}{far['ladder']:10.2g}{far['sweep']:10.2g}   {'yes' if equal else 'no'}", flush=True)
     sys.exit(not held)
 
 

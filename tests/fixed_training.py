@@ -24,6 +24,9 @@ from recsys_teach.splits import Split, split_at_random
 ROOT = Path(__file__).parents[1]
 SEED, USERS = 7, 250
 PAIRS = [(0.0, 1.0), (0.4, 1.0), (1.0, 0.0)]
+TOLERANCE = 0.005  # of shares and stars, where the arithmetic isn't the same; here, 0.001 is one row of the test part
+THREADS = ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
+ONE_THREAD = dict.fromkeys(THREADS, "1")
 
 Trained = dict[str, Any]  # what was trained, its scoreboard by model and metric, and the digest of its parameters
 
