@@ -1,5 +1,6 @@
 """Strangers' text is text: in HTML, pictures and a terminal it is shown, and nothing in it is run."""
 
+import re
 import runpy
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -204,8 +205,9 @@ def test_half_a_character_is_refused_with_its_row(tmp_path):
     half = "pair \ud83d"
     frame = pd.DataFrame({"user_id": ["a", "b"], "product_id": ["p", "q"], "rating": [1, 2]})
     frame["title"] = pd.Series(["whole \N{CAMPING}", half], dtype=object)
-    with pytest.raises(ValueError, match=r"1 row with a title that is no plain text \(the first is .pair \\\\ud83d.\), counted from 0: 1;"):
+    sentence = r"1 row with a title that is no plain text (the first is 'pair \ud83d'), counted from 0: 1;"
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         check_reviews(frame)
     (tmp_path / "a.jsonl").write_text('{"a": "\\ud83c\\udfd5"}\n{"user_id": "pair \\ud83d"}\n')
-    with pytest.raises(ValueError, match=r"line 2 holds half a character \('\\ud83d'\)"):
+    with pytest.raises(ValueError, match="line 2 holds half a character"):
         load_reviews(tmp_path / "a.jsonl")
