@@ -32,6 +32,10 @@ COLAB_CLASSIC := $(COLAB)-classic
 ORIGINAL := $(VENV)/original
 MACOS := $(VENV)/macos-pins
 
+# Processes that the tests are dealt out to, file by file; each may take 3 GB.
+WORKERS ?= 2
+SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
@@ -62,7 +66,7 @@ site: site-env ## Build the course as a static site: build/site/html/index.html
 site-env: $(SITE_READY) ## Create .venv/site: Sphinx and its theme, for the site
 
 test: lint classic site-env ## Check everything: style, types, unit tests, notebooks
-	TQDM_DISABLE=1 $(BIN)/python -m pytest
+	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-colab: $(COLAB_COURSE)/ready $(COLAB_CLASSIC)/ready handout ## Run notebooks and hand-outs with what Google Colab has
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests/environments/check_colab.py
