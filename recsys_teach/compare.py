@@ -34,6 +34,9 @@ def compare(
 ) -> dict:
     """The scores of the ladder on `source` as plain data, ready for JSON; a score that a model doesn't have is None.
 
+    `data["candidates"]` are the products of the training rows: a hit@k with a k as large as that tells no model from
+    another.
+
     `columns` are names of a file's columns, theirs to ours, as in `data.load_reviews`.
     """
     shop = generate_shop(seed=seed) if source == "generated" else None
@@ -63,6 +66,7 @@ def compare(
             "products": reviews[PRODUCT].nunique(),
             "train": len(parts.train),
             "test": len(parts.test),
+            "candidates": parts.train[PRODUCT].nunique(),
             **board.attrs,
         },
         "split": split.value,
@@ -75,6 +79,9 @@ def compare(
 def ladder_table(result: dict) -> Table:
     """A result of `compare` as a table for a terminal."""
     data = result["data"]
+    columns = list(result["rows"][0])
+    sure = [name for name in columns if name.startswith("hit@") and int(name[4:]) >= data["candidates"]]
+    little = f"{' and '.join(sure)} can't be missed by a known product: the models know {data['candidates']}. "
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -84,9 +91,8 @@ def ladder_table(result: dict) -> Table:
         caption=f"{data['new_user_share']:.0%} of the test rows are from new users, {data['new_product_share']:.0%} "
         f"of new products, {data['seen_share']:.0%} of products that the user had already; those are "
         f"{'no candidates' if result['exclude_seen'] else 'candidates like all others'}. "
-        "hit, ndcg, mrr: higher is better; rmse (stars): lower.",
+        f"{little if sure else ''}hit, ndcg, mrr: higher is better; rmse (stars): lower.",
     )
-    columns = list(result["rows"][0])
     for column in columns:
         heading = "fit (s)" if column == "fit_seconds" else column
         table.add_column(heading, justify="left" if column == "model" else "right", no_wrap=True)

@@ -43,7 +43,8 @@ def prepare(
 
     Args:
         sources: a file or several: JSON Lines, CSV, TSV (each gzipped or not) or Parquet, with our column names, or
-            Amazon's or MovieLens'.
+            Amazon's or MovieLens'; all is read as `load_reviews` reads it, but a line that ends otherwise than the one
+            before, that has a field too few, or that is longer than 2 MB (JSON: 4 MB), is refused.
         out: the folder to make.
         split: hold the latest reviews back (of those in the same second, chance decides), or random ones; None: by
             time if all the reviews have a time.

@@ -77,13 +77,24 @@ def test_json_has_the_promised_keys_and_counts(planted):
     result = compare(planted / "timed.csv")
     assert {"data", "split", "seed", "rows"} <= set(result)
     promised = {
-        **{"reviews": 10, "users": 4, "products": 3, "train": 8, "test": 2},
+        **{"reviews": 10, "users": 4, "products": 3, "train": 8, "test": 2, "candidates": 3},
         **{"new_user_share": 0.0, "new_product_share": 0.0},
     }
     assert promised.items() <= result["data"].items()
     assert [list(row) for row in result["rows"]] == [ROW, ROW]
     assert [row["model"] for row in result["rows"]] == ["popularity", "damped biases"]
     assert [row["fit_seconds"] for row in result["rows"]] == [0.5, 1.5]
+
+
+@pytest.mark.usefixtures("fitted")
+def test_the_table_says_which_hits_cannot_be_missed(planted):
+    result = compare(planted / "timed.csv")
+    certain = "hit@10 and hit@50 can't be missed by a known product: the models know 3."
+    assert certain in comparison.ladder_table(result).caption
+    result["data"]["candidates"] = 50
+    assert " hit@50 can't be missed by a known product: the models know 50." in comparison.ladder_table(result).caption
+    result["data"]["candidates"] = 51
+    assert "can't be missed" not in comparison.ladder_table(result).caption
 
 
 @pytest.mark.usefixtures("fitted")

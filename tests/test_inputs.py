@@ -12,12 +12,16 @@ import re
 import zipfile
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys_teach.baselines import DampedBiases, Popularity
 from recsys_teach.data import load_reviews
+from recsys_teach.scoreboard import scoreboard
+from recsys_teach.splits import split_at_random
 
 HEAD = b"user_id,product_id,rating\n"
 GOOD = HEAD + b"ann,tent,5\nbob,wok,4\n"
@@ -480,3 +484,17 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, prepared):
                 read(tmp_path / name)
         with pytest.raises(FileNotFoundError, match=r"link\.csv doesn't exist"):
             read(tmp_path / "link.csv")
+
+
+def test_of_100_000_products_with_one_review_each_all_those_tested_are_new(tmp_path):
+    table = pd.DataFrame({"product_id": np.arange(100_000), "rating": 1 + np.arange(100_000) % 5})
+    table.assign(user_id=table.index % 20_000).to_csv(tmp_path / "a.csv", index=False)
+    train, test = split_at_random(load_reviews(tmp_path / "a.csv"), test_share=0.001)
+    board = scoreboard({"popularity": Popularity(train), "damped biases": DampedBiases(train)}, train, test)
+    assert (len(train), train["product_id"].nunique(), len(test)) == (99_900, 99_900, 100)
+    assert board.attrs["new_product_share"] == 1
+    assert board.loc["popularity"].drop("rmse").tolist() == [0] * 5
+    # A customer always gives the same stars: s above the mean. Once, of a product that adds s / 6 by itself (damping 5);
+    # the 4 reviews in the training part leave 5 / 6 s each: (4 · 5 / 6) / (4 + 5) s are predicted, 17 / 27 s are lacking.
+    expected = 17 / 27 * np.sqrt(((test["rating"] - 3) ** 2).mean())
+    assert board.loc["damped biases", "rmse"] == pytest.approx(expected, rel=0.01)
