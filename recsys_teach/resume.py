@@ -16,6 +16,7 @@ import duckdb
 from tqdm.auto import tqdm
 
 from recsys_teach import __version__
+from recsys_teach.bars import progress_bar
 from recsys_teach.data import kind_of
 
 
@@ -78,7 +79,7 @@ def open_database(partial: Path, request: dict, *, memory_limit: str, threads: i
 def run_stages(con: duckdb.DuckDBPyConnection, stages: Mapping[str, Callable[[], None]]) -> None:
     """Run the stages that aren't done yet, and note each one that is."""
     done = {stage for (stage,) in con.execute("SELECT stage FROM done").fetchall()}
-    bar = tqdm(stages.items(), unit="stage", leave=False, delay=2)
+    bar = progress_bar(stages.items(), unit="stage")
     for stage, do in bar:
         if stage not in done:
             bar.set_description(stage, refresh=False)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pooch
 import requests
-from tqdm.auto import tqdm
 
+from recsys_teach.bars import progress_bar
 from recsys_teach.whole import remove_left_over
 
 AMAZON_FILE = "amazon_reviews.csv"
@@ -59,7 +59,7 @@ def amazon_sample() -> Path:
 def _download(url: str, file: str, _: object) -> None:
     """Write what this address sends, and no other, into a file; at most a little more than the sample has."""
     received = bytearray()
-    bar = tqdm(desc=AMAZON_FILE, total=AMAZON_BYTES, unit="B", unit_scale=True, leave=False, delay=2)
+    bar = progress_bar(desc=AMAZON_FILE, total=AMAZON_BYTES, unit="B", unit_scale=True)
     with bar, requests.get(url, stream=True, timeout=TIMEOUT, allow_redirects=False) as answer:
         if answer.status_code != requests.codes.ok:
             raise requests.HTTPError(response=answer)

@@ -17,6 +17,7 @@ from threading import Event
 import duckdb
 from tqdm.auto import tqdm
 
+from recsys_teach.bars import progress_bar
 from recsys_teach.data import json_lines, kind_of, known_columns, unreadable
 from recsys_teach.readers import NO_COLUMN, READ, RULES, reader_of
 from recsys_teach.schema import PRODUCT, RATING, REQUIRED, TIMESTAMP, USER
@@ -109,7 +110,7 @@ def _whole(path: Path) -> Iterator[None]:
         yield
         return
     size, stop = path.stat().st_size, Event()
-    bar = tqdm(desc=f"reading {path.name!r}", total=size, unit="B", unit_scale=True, leave=False, delay=2)
+    bar = progress_bar(desc=f"reading {path.name!r}", total=size, unit="B", unit_scale=True)
     with bar, ThreadPoolExecutor(1) as pool:
         unpacked = pool.submit(_unpack, path, bar, stop)
         try:

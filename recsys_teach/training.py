@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from recsys_teach.backend import tf, tfrs
+from recsys_teach.bars import progress_bar
 from recsys_teach.features import Ids, take
 from recsys_teach.schema import PRODUCT, RATING
 from recsys_teach.towers import training_rows
@@ -53,7 +53,7 @@ def train_model(
     look = epoch_of(model, model.test_step, held_back, batch_size) if held_back else dict
     weights = {task: getattr(model, f"{task}_weight", 1.0) for task in TASKS}
     losses = []
-    with tqdm(total=epochs, desc=type(model).__name__, unit="epoch", leave=False, delay=2) as bar:
+    with progress_bar(total=epochs, desc=type(model).__name__, unit="epoch") as bar:
         for epoch in range(1, epochs + 1):
             row = learn() | {f"val_{name}": loss for name, loss in look().items()}
             if held_back:

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from full_disk import full_disk
 
-from recsys_teach import sample
+from recsys_teach import bars, sample
 from recsys_teach.data import load_reviews
 
 # The Amazon sample, with a planted file of two reviews in its place and a server on this machine.
@@ -186,7 +186,7 @@ def test_control_c_leaves_nothing_and_the_next_try_works(cache, monkeypatch):
 
     with serve(monkeypatch):
         with monkeypatch.context() as patched:
-            patched.setattr(sample.tqdm, "update", interrupted)
+            patched.setattr(bars.tqdm, "update", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 load_reviews("amazon")
         assert files(cache) == []
