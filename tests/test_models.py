@@ -11,6 +11,7 @@ from recsys_teach.backend import tf, tfrs
 from recsys_teach.baselines import DampedBiases
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.heads import DenseHead, FactorHead
+from recsys_teach.lab import ORIGINAL
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import RankingModel
 from recsys_teach.retrieval import RetrievalModel
@@ -190,6 +191,16 @@ def test_multitask_loss_is_the_weighted_sum_of_both_with_one_penalty():
     retrieval = RetrievalModel(U, P, log_q=True).compute_loss(ROWS)
     lengths = 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum())
     np.testing.assert_allclose(model.compute_loss(ROWS), 0.3 * rating + 0.7 * retrieval + lengths, rtol=1e-5)
+
+
+def test_the_originals_ratio_is_one_to_one_as_tfrs_counts_in_batches_of_32():
+    rows, head = {name: tf.tile(values, [7])[:32] for name, values in ROWS.items()}, DenseHead()
+    model = MultitaskModel(U, P, rating_weight=ORIGINAL[0], retrieval_weight=ORIGINAL[1], head=head)
+    users, products = model(rows)
+    rating = tfrs.tasks.Ranking(loss=tf.keras.losses.MeanSquaredError())
+    theirs = 0.5 * rating(labels=rows["rating"][:, None], predictions=head(users, products, rows))
+    theirs += 0.5 * tfrs.tasks.Retrieval()(users, products)
+    np.testing.assert_allclose(model.compute_loss(rows), theirs, rtol=1e-5)
 
 
 def test_multitask_passes_every_correction_on():

@@ -285,6 +285,11 @@ _TABLE = {
          "all_rows(self.candidates(products, ids))",
          "all_rows(self.candidates(products, dict.fromkeys(ids, tf.zeros_like(ids[PRODUCT]))))"),
     ],
+    ("lab", "test_models"): [
+        ("the original's tasks count as its weights say",
+         "test_the_originals_ratio_is_one_to_one_as_tfrs_counts_in_batches_of_32",
+         "ORIGINAL = (0.5 / 32, 0.5)", "ORIGINAL = (0.5, 0.5)"),
+    ],
     ("ranking", "test_models"): [
         ("what nobody rated counts as 0 stars", "test_unrated_rows_add_nothing_to_the_ranking_loss",
          "sample_weight=tf.cast(rated, tf.float32)[:, None]", "sample_weight=None"),
