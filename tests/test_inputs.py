@@ -494,8 +494,7 @@ def test_of_100_000_products_with_one_review_each_all_those_tested_are_new(tmp_p
     assert (len(train), train["product_id"].nunique(), len(test)) == (99_900, 99_900, 100)
     assert board.attrs["new_product_share"] == 1
     assert board.loc["popularity"].drop("rmse").tolist() == [0] * 5
-    # A customer always gives the same stars: s above the mean. Once, of a product that adds s / 6 by itself (damping
-    # 5); the 4 reviews in the training part leave 5 / 6 s each: (4 · 5 / 6) / (4 + 5) s are predicted, 17 / 27 s are
-    # lacking.
+    # A customer always gives the same stars, s above the mean. A product bought once takes s / 6 of it (damping 5); of
+    # the 5 s / 6 that are left, 4 reviews in training give (4 * 5 / 6) / (4 + 5) s to the customer: 17 / 27 s lack.
     expected = 17 / 27 * np.sqrt(((test["rating"] - 3) ** 2).mean())
     assert board.loc["damped biases", "rmse"] == pytest.approx(expected, rel=0.01)
