@@ -45,7 +45,7 @@ endif
 export RECSYS_TEACH_SITE := $(abspath $(SITE))
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help setup classic bench run site site-env audit test test-colab test-original test-macos-pins lint lab app lock links handout solved notebooks clean-notebooks clean
+.PHONY: help setup classic bench run site site-env audit test coverage mutants test-colab test-original test-macos-pins lint lab app lock links handout solved notebooks clean-notebooks clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,7 +66,14 @@ site: site-env ## Build the course as a static site: build/site/html/index.html
 site-env: $(SITE_READY) ## Create .venv/site: Sphinx and its theme, for the site
 
 test: lint classic site-env ## Check everything: style, types, unit tests, notebooks
-	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE)
+
+coverage: $(READY) ## Run the unit tests, and tell which lines and branches of the package they don't reach
+	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov tests recsys_teach --ignore-glob='*_in_browser.py' \
+	  --ignore-glob='*test_site*.py' --ignore=tests/test_browser.py
+
+mutants: $(READY) ## Put faults into copies of the package: does a test notice each?
+	$(BIN)/python tools/mutants.py
 
 test-colab: $(COLAB_COURSE)/ready $(COLAB_CLASSIC)/ready handout ## Run notebooks and hand-outs with what Google Colab has
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests/environments/check_colab.py
