@@ -73,7 +73,7 @@ coverage: $(READY) ## Run the unit tests, and tell which lines and branches of t
 	  --ignore-glob='*test_site*.py' --ignore=tests/test_browser.py
 
 mutants: $(READY) ## Put faults into copies of the package: does a test notice each?
-	$(BIN)/python tools/mutants.py
+	TQDM_DISABLE=1 $(BIN)/python tools/mutants.py
 
 test-colab: $(COLAB_COURSE)/ready $(COLAB_CLASSIC)/ready handout ## Run notebooks and hand-outs with what Google Colab has
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests/environments/check_colab.py
