@@ -1,8 +1,7 @@
 """Layer 1: files of reviews that are larger than memory, read by DuckDB; the formats are those of `data`.
 
 `load_reviews` holds every review in memory, which ten million don't let it do. Here DuckDB reads a file piece by
-piece into a table in a database file. All columns are read as text first, as `load_reviews` does, so that an id
-keeps its zeros.
+piece into a table in a database file, as text first, as `load_reviews` does, so that an id keeps its zeros.
 """
 
 import glob
@@ -20,6 +19,7 @@ from tqdm.auto import tqdm
 
 from recsys_teach.data import SEPARATORS, json_lines, kind_of, known_columns
 from recsys_teach.schema import PRODUCT, RATING, REQUIRED, TIMESTAMP, USER
+from recsys_teach.verbatim import printable
 
 NEEDED = {"user": USER, "product": PRODUCT, "rating": RATING, "time": TIMESTAMP}
 LONGEST_LINE = 4_000_000  # bytes of a review in JSON; a larger limit costs memory
@@ -74,8 +74,8 @@ def read_source(con: duckdb.DuckDBPyConnection, path: Path, table: str, *, seed:
             texts = {name: _varchar(theirs.get(ours)) for name, ours in NEEDED.items()}
             con.execute(READ.format(table=table, reader=reader, seed=seed, timed=TIMESTAMP in theirs, **texts))
     if not theirs:
-        expected = f"{', '.join(REQUIRED)}, or Amazon's or MovieLens' names; rename yours."
-        raise ValueError(f"{path} has columns of no known format ({', '.join(map(repr, found))}): expected {expected}")
+        known = f"expected {', '.join(REQUIRED)}, or Amazon's or MovieLens' names; rename yours."
+        raise ValueError(f"{path} has columns of no known format ({printable(', '.join(found), 500)}): {known}")
     _check(con, path, table)
 
 
