@@ -1,8 +1,7 @@
 """Layer 1: files of reviews that are larger than memory, read by DuckDB; the formats are those of `data`.
 
 `load_reviews` holds every review in memory, which ten million don't let it do. Here DuckDB reads a file piece by
-piece into a table in a database file. All columns are read as text first, as `load_reviews` does, so that an id
-keeps its zeros.
+piece into a table in a database file, as text first, as `load_reviews` does, so that an id keeps its zeros.
 """
 
 import gzip

@@ -9,6 +9,7 @@ for the classic notebook, but not for JupyterLab, which only heeds a class that 
 
 import re
 import sys
+from typing import Any
 
 import pandas as pd
 
@@ -31,8 +32,8 @@ def without_formulas(html: str) -> str:
     return f'<div class="tex2jax_ignore mathjax_ignore">{html}</div>'
 
 
-def _shown(frame: pd.DataFrame) -> str | None:
-    html = frame._repr_html_()  # type: ignore[operator]
+def _shown(frame: Any) -> str | None:
+    html = frame._repr_html_()
     return None if html is None else without_formulas(html)
 
 
