@@ -12,9 +12,14 @@ CLASSIC := $(VENV)/classic
 CLASSIC_READY := $(CLASSIC)/ready-$(TAG)
 SITE := $(VENV)/site
 SITE_READY := $(SITE)/ready-$(TAG)
+AUDIT := $(VENV)/audit
+AUDIT_READY := $(AUDIT)/ready-$(TAG)
 BENCH := $(VENV)/bench
 BENCH_LOCK := requirements/bench-$(TAG).txt
 BENCH_READY := $(BENCH)/ready-$(TAG)
+
+# Only what the locks have hashes of, and nothing that would have to be built, with other packages than theirs.
+SYNC = $(BIN)/uv pip sync --quiet --require-hashes --no-build
 
 # Environments that are not ours, listed in tests/environments. uv finds their Python, or fetches it; or name one:
 # make test-colab COLAB_PYTHON=/usr/bin/python3.13
@@ -27,6 +32,10 @@ COLAB_CLASSIC := $(COLAB)-classic
 ORIGINAL := $(VENV)/original
 MACOS := $(VENV)/macos-pins
 
+# Processes that the tests are dealt out to, file by file; each may take 3 GB.
+WORKERS ?= 2
+SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
@@ -36,7 +45,7 @@ endif
 export RECSYS_TEACH_SITE := $(abspath $(SITE))
 unexport VIRTUAL_ENV CONDA_PREFIX
 
-.PHONY: help setup classic bench run site site-env test test-colab test-original test-macos-pins lint lab app lock links handout solved notebooks clean-notebooks clean
+.PHONY: help setup classic bench run site site-env audit test coverage mutants test-colab test-original test-macos-pins lint lab app lock links handout solved notebooks clean-notebooks clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,18 +66,28 @@ site: site-env ## Build the course as a static site: build/site/html/index.html
 site-env: $(SITE_READY) ## Create .venv/site: Sphinx and its theme, for the site
 
 test: lint classic site-env ## Check everything: style, types, unit tests, notebooks
-	TQDM_DISABLE=1 $(BIN)/python -m pytest
+	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE)
+
+coverage: $(READY) ## Run the unit tests, and tell which lines and branches of the package they don't reach
+	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov tests recsys_teach --ignore-glob='*_in_browser.py' \
+	  --ignore-glob='*test_site*.py' --ignore=tests/test_browser.py
+
+mutants: $(READY) ## Put faults into copies of the package: does a test notice each?
+	TQDM_DISABLE=1 $(BIN)/python tools/mutants.py
 
 test-colab: $(COLAB_COURSE)/ready $(COLAB_CLASSIC)/ready handout ## Run notebooks and hand-outs with what Google Colab has
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests/environments/check_colab.py
-	TQDM_DISABLE=1 $(COLAB_COURSE)/bin/python -m pytest notebooks
+	TQDM_DISABLE=1 $(COLAB_COURSE)/bin/python -m pytest notebooks tests/test_determinism.py
 	RECSYS_TEACH_CLASSIC=$(abspath $(COLAB_CLASSIC)) TQDM_DISABLE=1 $(BIN)/python -m pytest tests -k classic
 
 test-original: $(ORIGINAL)/ready ## Run the notebooks with TensorFlow 2.15 and TFRS 0.7.3
-	TQDM_DISABLE=1 $(ORIGINAL)/bin/python -m pytest notebooks
+	TQDM_DISABLE=1 $(ORIGINAL)/bin/python -m pytest notebooks tests/test_determinism.py
 
 test-macos-pins: $(MACOS)/ready ## Run the notebooks with the versions that a Mac gets
-	TQDM_DISABLE=1 $(MACOS)/bin/python -m pytest notebooks
+	TQDM_DISABLE=1 $(MACOS)/bin/python -m pytest notebooks tests/test_determinism.py
+
+audit: $(AUDIT_READY) ## Ask whether anything in the locks is known to be vulnerable (needs the network)
+	$(AUDIT)/bin/python tools/audit_tool.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -112,11 +131,12 @@ $(CREATED):
 	  "found a Mac with an Intel processor, for which there is no TensorFlow that TensorFlow Recommenders works with")'
 	@test -f $(LOCK) || { echo "there is no lock $(LOCK) for this machine: see CONTRIBUTING.md, 'Without a lock'" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet uv
+	@awk '/^uv==/, !/\\$$/' $(LOCK) > $(VENV)/uv.txt && test -s $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: --requirement $(VENV)/uv.txt
 	@touch $@
 
 $(READY): $(CREATED) $(LOCK) pyproject.toml
-	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes $(LOCK)  # or every kernel would: 5 s
+	$(SYNC) --compile-bytecode $(LOCK)  # or every kernel would: 5 s
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -125,7 +145,7 @@ define beside
 $(3)/bin/python -m venv --clear --without-pip $(1)
 @$(3)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
   > "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth"
-$(if $(2),$(BIN)/uv pip sync --quiet --require-hashes --python $(1)/bin/python $(2))
+$(if $(2),$(SYNC) --python $(1)/bin/python $(2))
 endef
 
 $(CLASSIC_READY): $(READY) requirements/classic.txt
@@ -137,7 +157,13 @@ $(SITE_READY): $(READY) requirements/site.txt
 	@touch $@
 
 $(BENCH_READY): $(READY) $(BENCH_LOCK)
-	$(call beside,$(BENCH),$(BENCH_LOCK),$(VENV))
+	$(call beside,$(BENCH),--build $(BENCH_LOCK),$(VENV))  # some have no wheels
+	@touch $@
+
+# It needs neither TensorFlow nor the course: to be asked, a lock isn't installed.
+$(AUDIT_READY): $(CREATED) requirements/audit.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(AUDIT)
+	$(SYNC) --python $(AUDIT)/bin/python requirements/audit.txt
 	@touch $@
 
 # Only reached where there is none, for make asks for it by name.
@@ -147,7 +173,7 @@ requirements/bench-%.txt:
 # An environment that holds what its list says and nothing else.
 define exactly
 $(BIN)/uv venv --quiet --clear --python $(2) $(1)
-$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(1)/bin/python tests/environments/$(notdir $(1)).txt
+$(SYNC) --compile-bytecode --python $(1)/bin/python tests/environments/$(notdir $(1)).txt
 @touch $@
 endef
 

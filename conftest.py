@@ -109,6 +109,11 @@ def pytest_make_collect_report(collector):
     return report
 
 
+def pytest_collection_modifyitems(items):
+    """The longest file first, or of two processes one would wait for the other at the end."""
+    items.sort(key=lambda item: item.path.name != "test_run_all_in_browser.py")
+
+
 def pytest_runtest_setup(item):
     if not isinstance(item, IPyNbCell):
         return

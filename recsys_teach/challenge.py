@@ -23,6 +23,7 @@ from recsys_teach.schema import SUMMARY
 from recsys_teach.scoreboard import scoreboard
 from recsys_teach.shop import Shop, generate_shop
 from recsys_teach.splits import Split, split_by_time
+from recsys_teach.verbatim import without_formulas
 
 PHRASE = "Which ten products would you show her?"
 HITS, STARS = "hit@10", "rmse"
@@ -109,7 +110,7 @@ class Certificate:
     def _repr_html_(self) -> str:
         shares = [self.closed(metric) for metric in (HITS, STARS)]
         colour = COLOURS[RIGHT if all(0 < share < NEAR for share in shares if share == share) else NOT_YET]
-        return (
+        return without_formulas(
             f'<div style="border: 4px double {colour}; padding: 0.5em 1.5em; display: inline-block; max-width: 50em">'
             f"<p>{CHALLENGE.number}</p><p><b>{escape(self.name)}</b></p>{self._shown().to_html()}"
             f"<p><b>{self.words}</b></p><p><small>{NOTE}</small></p></div>"

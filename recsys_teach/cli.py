@@ -12,6 +12,7 @@ from rich.console import Console
 from recsys_teach import __version__
 from recsys_teach import compare as comparison
 from recsys_teach.compare import SplitKind, ladder_table, scores_table
+from recsys_teach.verbatim import printable
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -23,7 +24,7 @@ def _one_sentence(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except said as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(error)}", err=True)  # it may quote what stands in a file
         raise typer.Exit(2) from error
 
 

@@ -7,6 +7,7 @@ zero, and a user called "NA" stays one.
 import gzip
 import json
 import os
+import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from recsys_teach.sample import amazon_sample
 from recsys_teach.schema import OPTIONAL, PRODUCT, RATING, REQUIRED, SUMMARY, TIMESTAMP, USER, check_reviews
 from recsys_teach.sentences import listed, one_line, same_everywhere
 from recsys_teach.shop import generate_shop
+from recsys_teach.verbatim import printable
 
 # Known formats, by the columns that give them away: Amazon's 2014 and 2023 releases, MovieLens and its kin.
 FORMATS: tuple[dict[str, str], ...] = (
@@ -32,6 +34,7 @@ FORMATS: tuple[dict[str, str], ...] = (
     ),
 )
 SEPARATORS = {"csv": ",", "tsv": "\t"}
+ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")
 MARKS = {"semicolons": ";", "tabs": "\t", "commas": ",", "bars": "|", "double colons": "::"}
 CHUNK = 2**20
 PLAIN: Any = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}  # for `pandas.read_csv`
@@ -55,17 +58,19 @@ def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[st
     if source == "generated":
         return generate_shop().reviews
     path = amazon_sample() if source == "amazon" else Path(source)
-    reviews = check_reviews(_rename(_read(path), columns, path), source=str(path))
+    reviews = check_reviews(_rename(_read(path), columns, path), source=printable(path))
     for column in (USER, PRODUCT):
         if reviews[column].nunique() < 2:
             raise ValueError(f"{path}: {same_everywhere(len(reviews), column, reviews[column].iloc[0])}")
     return reviews
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, *, expected: str = '"generated", "amazon" or the path of a file') -> str:
     """How a file of reviews is read, by its name: "csv", "tsv", "json", "jsonl" or "parquet"; refused if it is none."""
+    if ADDRESS.match(str(path)) and not path.exists():
+        raise ValueError(f"{path} is an address: nothing is fetched from there; download the file, and name that.")
     if not path.exists():
-        raise FileNotFoundError(f'{path} doesn\'t exist: expected "generated", "amazon" or the path of a file.')
+        raise FileNotFoundError(f"{path} doesn't exist: expected {expected}.")
     if not path.is_file() or not path.name.lower().endswith(SUFFIXES):
         what = "a folder" if path.is_dir() else "a file of another kind" if path.is_file() else "no regular file"
         raise ValueError(f"{path} is {what}: expected a file that ends in {', '.join(SUFFIXES)}.")
@@ -76,12 +81,13 @@ def kind_of(path: Path) -> str:
 
 def _read(path: Path) -> pd.DataFrame:
     kind = kind_of(path)
+    file = path.absolute()  # to pandas, what begins with a folder "file:" would be an address
     try:
         if kind == "parquet":  # by its own columns alone, whatever pandas notes beside them or a folder is called
-            table = pq.ParquetFile(path).read()
+            table = pq.ParquetFile(file).read()
             numbered = table.rename_columns([str(place) for place in range(table.num_columns)])
             return numbered.to_pandas(ignore_metadata=True).set_axis(table.column_names, axis="columns")
-        return pd.DataFrame(list(json_lines(path)), dtype=object) if "json" in kind else _read_csv(path, kind)
+        return pd.DataFrame(list(json_lines(file)), dtype=object) if "json" in kind else _read_csv(file, kind)
     except (ValueError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise unreadable(path, kind, error) from error
 

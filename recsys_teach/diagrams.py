@@ -120,17 +120,13 @@ def in_batch_matrix(
             ground = {"boxstyle": "circle,pad=0.1", "facecolor": look["facecolor"], "edgecolor": "none"}
             ax.text(column, row, sign, ha="center", va="center_baseline", weight="bold", bbox=ground)
     ax.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
-    ax.set_xticks(range(size), [_short(names.get(product, product)) for product in products], rotation=90)
-    ax.set_yticks(range(size), [_short(names.get(user, user)) for user in users])
+    ax.set_xticks(range(size), [drawing.name(names.get(product, product)) for product in products], rotation=90)
+    ax.set_yticks(range(size), [drawing.name(names.get(user, user)) for user in users])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     drawing.legend_above(ax, handles=[Patch(**look, label=f"{sign} {kind}") for kind, (_, sign, look) in kinds.items()])
     counted = [f"{cells.sum():,} {kind}{'' if cells.sum() == 1 else 's'}" for kind, (cells, _, _) in kinds.items()]
     return ax, "{} on the diagonal, {} and {} off it.".format(*counted)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else f"{name[:27]}…"
 
 
 @styled
@@ -167,7 +163,7 @@ def embeddings(before: np.ndarray, after: np.ndarray, categories: Sequence[str])
         for number, kind in enumerate(np.unique(kinds)):
             colour, marker = drawing.COLOURS[number % 8], drawing.MARKERS[(number + number // 8) % 8]
             look: dict[str, Any] = {"color": colour, "marker": marker, "edgecolors": "black", "linewidths": 0.5}
-            ax.scatter(x[kinds == kind], y[kinds == kind], s=36, label=str(kind), **look)
+            ax.scatter(x[kinds == kind], y[kinds == kind], s=36, label=drawing.name(kind), **look)
         share = (lengths[:2] ** 2).sum() / max(float((lengths**2).sum()), 1e-12)
         ax.set_title(f"{name} training\n({share:.0%} of the variance)")
         ax.set(xticks=[], yticks=[])

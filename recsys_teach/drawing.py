@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from recsys_teach.verbatim import printable
+
 BLUE, ORANGE, GREEN, GREY, PINK = "#0072B2", "#E69F00", "#009E73", "#7F7F7F", "#CC79A7"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, "#D55E00", "#56B4E9", "#F0E442", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -40,7 +42,8 @@ def styled(draw: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
     @wraps(draw)
     def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Picture:
         with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            ax, words = draw(*args, **kwargs)
+        return ax, printable(words)
 
     return in_style
 
@@ -57,6 +60,15 @@ def axes(x: str, y: str, *, height: float = 3.2) -> Axes:
 def three(number: float) -> str:
     """A number to three digits, for words: 0.0123, 4.57, 1,235."""
     return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"
+
+
+def name(text: Any) -> str:
+    """A name from the data as a picture can show it: in one line, of 28 letters at the most.
+
+    A space comes before an underscore at its beginning, or matplotlib would leave it out of legends.
+    """
+    short = printable(text, 28)
+    return f" {short}" if short.startswith("_") else short
 
 
 def legend_above(ax: Axes, **options) -> None:

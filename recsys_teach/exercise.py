@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from recsys_teach.verbatim import without_formulas
+
 NOT_ATTEMPTED, NOT_YET, RIGHT = "not attempted", "not yet", "right"
 DOTS = "put your answer in the place of the three dots."
 NOTHING = "it returns nothing: a function needs return."
@@ -96,7 +98,8 @@ class Feedback:
     def _repr_html_(self) -> str:
         head = f"<b>{self.exercise.number} · {self.verdict}</b>: {escape(self.words)}"
         fold = "" if self.verdict == RIGHT else folded("A hint", self.exercise.hint)
-        return f'<div style="border-left: 4px solid {COLOURS[self.verdict]}; padding: 0 1em">{head}{fold}</div>'
+        style = f"border-left: 4px solid {COLOURS[self.verdict]}; padding: 0 1em"
+        return without_formulas(f'<div style="{style}">{head}{fold}</div>')
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Folded:
         return f"{self.title}:\n{self.text}"
 
     def _repr_html_(self) -> str:
-        return folded(self.title, self.text, code=self.code)
+        return without_formulas(folded(self.title, self.text, code=self.code))
 
 
 def folded(title: str, text: str, *, code: bool = False) -> str:

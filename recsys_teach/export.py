@@ -21,6 +21,7 @@ from recsys_teach import __version__
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.serving import Server
+from recsys_teach.whole import UNFINISHED, remove_left_over
 
 K = tf.TensorSpec([], tf.int32, name="k")
 MANIFEST = Path("assets.extra", "manifest.json")  # TensorFlow Serving passes this folder over
@@ -51,7 +52,7 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         (unfinished / MANIFEST).parent.mkdir()
         (unfinished / MANIFEST).write_text(json.dumps(manifest(server, scores), indent=2) + "\n")
         unfinished.chmod(0o755)  # a temporary folder is its owner's alone
-        return unfinished.rename(folder / str(max(versions(folder), default=0) + 1))
+        return _numbered(unfinished, folder)
     except (OSError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0].split("; ")[-1].split(" [Op")[0]  # TensorFlow names its operation as well
         raise OSError(
@@ -61,11 +62,23 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         shutil.rmtree(unfinished, ignore_errors=True)  # it isn't there any more if all went well
 
 
+def _numbered(unfinished: Path, folder: Path) -> Path:
+    """Give a finished export the next number; if another process takes it at this moment, the one after."""
+    while True:
+        version = folder / str(max(versions(folder), default=0) + 1)
+        try:
+            return unfinished.rename(version)
+        except OSError:
+            if not version.exists():
+                raise
+
+
 def workplace(folder: str | Path) -> Path:
     """A new folder in `folder`, which is made as well, where no server looks; an OSError if it can't be had."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+        remove_left_over(Path(folder), f"{UNFINISHED}*")
+        return Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     except OSError as error:
         raise OSError(f"{folder} can't be written ({error.strerror}): name a folder that can.") from error
 

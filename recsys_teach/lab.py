@@ -69,7 +69,7 @@ class LabState:
     def set_shopper(self, user: str) -> None:
         """Look at the recommendations for another of the `shoppers`."""
         if user not in self.shoppers:
-            raise ValueError(f"{user!r} is none of this lab's shoppers: expected one of {', '.join(self.shoppers)}.")
+            raise ValueError(f"{user!r} is none of this lab's shoppers: expected one of {self.shoppers}.")
         self.shopper = user
         self._before = self._now = []
         self._moved()
@@ -133,7 +133,7 @@ def place(rating_weight: float, retrieval_weight: float) -> float:
         return -BEYOND
     if retrieval_weight == 0:
         return BEYOND
-    return float(np.clip(math.log2(rating_weight / retrieval_weight), 1 - BEYOND, BEYOND - 1))
+    return float(np.clip(math.log2(rating_weight) - math.log2(retrieval_weight), 1 - BEYOND, BEYOND - 1))
 
 
 def _balance(sweep: Sweep) -> np.ndarray:

@@ -121,19 +121,24 @@ def row(state: LabState) -> str:
 
 def recommendations(state: LabState) -> str:
     """The shopper's first five products, what moved since the list before, and what they bought."""
-    top = state.top()
     lines = []
-    for product, title, category, stars, move, bought in top.itertuples(index=False):
+    for product, title, category, stars, move, bought in state.top().itertuples(index=False):
         sign = "new" if np.isnan(move) else f"▲ {move:.0f}" if move > 0 else f"▼ {-move:.0f}" if move < 0 else ""
         mark = " ✓ bought later" if bought else ""
-        name = f"<b>{escape(str(title or product))}</b> · {escape(str(category))}"
+        name = f"<b>{_theirs(title or product)}</b> · {_theirs(category)}"
         lines.append(f"<li>{name} · {stars:.1f} ★{mark} <b>{sign}</b></li>")
     before = state.bought_before()
-    owned = "; ".join(f"{t} ({c})" if c else str(t) for t, c in zip(before[TITLE], before[CATEGORY]))
+    owned = [f"{_theirs(t)} ({_theirs(c)})" if c else _theirs(t) for t, c in zip(before[TITLE], before[CATEGORY])]
     return (
-        f'<div class="lab-list" style="line-height:1.5">For {escape(state.shopper)}, who bought: {escape(owned)}'
+        '<div class="lab-list" style="line-height:1.5;overflow-wrap:anywhere">'
+        f"For {_theirs(state.shopper)}, who bought: {'; '.join(owned)}"
         f'<ol style="margin:.4em 0;line-height:1.6;padding-left:2em">{"".join(lines)}</ol></div>'
     )
+
+
+def _theirs(text: str) -> str:
+    """A stranger's words as HTML; those that are to be read from right to left don't turn round their neighbours."""
+    return f"<bdi>{escape(text)}</bdi>"
 
 
 def presets(state: LabState) -> pd.DataFrame:

@@ -14,6 +14,12 @@ import pyarrow.parquet as pq
 
 FORMAT = 1
 REMEDY = "prepare the folder again"
+# What the numbers in a manifest can be; those of the rows stand in its part "rows".
+NUMBERS: dict[str, tuple[float, float]] = {
+    "lanes": (1, 100),
+    **dict.fromkeys(("train", "validation", "test", "users", "products"), (0, 10**12)),
+    **dict.fromkeys(("mean_rating", "rating_spread", "damping"), (-1e7, 1e7)),
+}
 
 
 def read_manifest(folder: str | os.PathLike) -> dict[str, Any]:
@@ -34,6 +40,12 @@ def read_manifest(folder: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f"{path} can't be read as the manifest of a prepared folder ({error}): {REMEDY}.") from error
     if found != FORMAT:
         raise ValueError(f"{path} says format {found!r}: expected {FORMAT}; {REMEDY} with this version.")
+    rows = manifest.get("rows")
+    facts = manifest | (rows if isinstance(rows, dict) else {})
+    for name, (least, most) in NUMBERS.items():
+        found = facts.get(name)
+        if type(found) not in (int, type(most)) or not least <= found <= most:
+            raise ValueError(f"{path} says {name} {found!r}: expected a number from {least:,} to {most:,}; {REMEDY}.")
     return manifest
 
 

@@ -1,11 +1,9 @@
 """Layer 4: what Keras' `fit` tells of a training that takes long: rows a second, the time left, and the losses."""
 
-from typing import Any
-
 import pandas as pd
-from tqdm.auto import tqdm
 
 from recsys_teach.backend import tf
+from recsys_teach.bars import progress_bar
 from recsys_teach.training import TASKS
 
 
@@ -25,8 +23,7 @@ class Progress(tf.keras.callbacks.Callback):
         self._supports_tf_logs = True  # or else Keras would wait for every batch to look at its losses
         self.rows, self.batches, self.epoch = batch_size, batches, finished
         total, initial = epochs * batches * batch_size, finished * batches * batch_size
-        hidden: dict[str, Any] = {} if shown else {"disable": True}  # False would overrule TQDM_DISABLE
-        self.bar = tqdm(total=total, initial=initial, unit=" rows", unit_scale=True, delay=2, leave=False, **hidden)
+        self.bar = progress_bar(shown=shown, total=total, initial=initial, unit=" rows", unit_scale=True)
         self._losses: dict[int, dict[str, float]] = {}
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:

@@ -87,6 +87,7 @@ FROM typed
 def reader_of(con: duckdb.DuckDBPyConnection, path: Path, kind: str) -> tuple[str, list[str], dict[str, Sql]]:
     """What to select from, in SQL; the names of the file's columns; and those that are needed, in SQL."""
     place = PLACE + (", compression='gzip'" if path.suffix.lower() == ".gz" else "")  # DuckDB doesn't know .GZ
+    path = path.absolute()  # a folder "file:" would make an address of it
     file = quoted(glob.escape(str(path)))  # DuckDB takes * ? [ for patterns
     if kind in SEPARATORS:
         found = columns = csv_header(path, kind)

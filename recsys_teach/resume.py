@@ -16,6 +16,7 @@ import duckdb
 from tqdm.auto import tqdm
 
 from recsys_teach import __version__
+from recsys_teach.bars import progress_bar
 from recsys_teach.data import kind_of
 
 
@@ -24,9 +25,7 @@ def known_files(paths: list[Path]) -> list[dict]:
     if not paths:
         raise ValueError("no sources: expected a file of reviews, or several.")
     for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} doesn't exist: expected a file of reviews.")
-        kind_of(path)
+        kind_of(path, expected="a file of reviews")
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError(f"a file is among the sources twice ({', '.join(map(str, paths))}): name each of them once.")
     stats = [(path.name, path.stat()) for path in paths]
@@ -60,6 +59,8 @@ def open_database(partial: Path, request: dict, *, memory_limit: str, threads: i
         "memory_limit": memory_limit,
         "threads": threads,
         "temp_directory": str(partial / "spill"),
+        "autoinstall_known_extensions": False,  # or it would fetch code from the network where it thinks it needs any
+        "autoload_known_extensions": False,
     }
     for _ in range(2):
         con = duckdb.connect(str(partial / "work.duckdb"), config=config)
@@ -78,7 +79,7 @@ def open_database(partial: Path, request: dict, *, memory_limit: str, threads: i
 def run_stages(con: duckdb.DuckDBPyConnection, stages: Mapping[str, Callable[[], None]]) -> None:
     """Run the stages that aren't done yet, and note each one that is."""
     done = {stage for (stage,) in con.execute("SELECT stage FROM done").fetchall()}
-    bar = tqdm(stages.items(), unit="stage", leave=False, delay=2)
+    bar = progress_bar(stages.items(), unit="stage")
     for stage, do in bar:
         if stage not in done:
             bar.set_description(stage, refresh=False)

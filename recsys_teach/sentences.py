@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recsys_teach.verbatim import printable
+
 
 def shown(value: Any) -> str:
     """A value as a sentence quotes it: in one line, and only the beginning of a long one.
@@ -16,7 +18,8 @@ def shown(value: Any) -> str:
     >>> shown("3\\n4"), shown(4.5), len(shown("x" * 10_000_000))
     ("'3\\\\n4'", "'4.5'", 83)
     """
-    return repr(_beginning(str(value), 80))
+    text = str(value)
+    return repr(text if len(text) <= 80 else text[:80] + "…")
 
 
 def listed(names: Iterable[Any]) -> str:
@@ -25,13 +28,12 @@ def listed(names: Iterable[Any]) -> str:
     >>> listed(["user_id", "stars"]), listed(["a\\tb"])
     ('user_id, stars', 'a\\\\tb')
     """
-    text = _beginning(", ".join(map(str, names)), 500)
-    return text if text.isprintable() else repr(text)[1:-1]
+    return printable(", ".join(map(str, names)), 500)
 
 
 def one_line(text: str) -> str:
     """What another library says, in one line; of long lines only the beginning."""
-    return "; ".join(_beginning(line, 120) for line in text.splitlines()[:4]).strip("; .")
+    return "; ".join(printable(line, 120) for line in text.splitlines()[:4]).strip("; .")
 
 
 def same_everywhere(rows: int, column: str, value: str) -> str:
@@ -51,7 +53,3 @@ def refuse(
         named = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
         count = f"{len(rows):,} row" + ("s" if len(rows) > 1 else "")
         raise ValueError(f"{source}: {count} with {found}, counted from 0: {named}; {expected}")
-
-
-def _beginning(text: str, length: int) -> str:
-    return text if len(text) <= length else text[:length] + "…"

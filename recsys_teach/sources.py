@@ -1,8 +1,7 @@
 """Layer 1: files of reviews that are larger than memory, read by DuckDB; the formats are those of `data`.
 
 `load_reviews` holds every review in memory, which ten million don't let it do. Here DuckDB reads a file piece by
-piece into a table in a database file. All columns are read as text first, as `load_reviews` does, so that an id
-keeps its zeros.
+piece into a table in a database file, as text first, as `load_reviews` does, so that an id keeps its zeros.
 """
 
 import gzip
@@ -17,6 +16,7 @@ from threading import Event
 import duckdb
 from tqdm.auto import tqdm
 
+from recsys_teach.bars import progress_bar
 from recsys_teach.data import json_lines, kind_of, known_columns, unreadable
 from recsys_teach.readers import NO_COLUMN, READ, RULES, reader_of
 from recsys_teach.schema import PRODUCT, RATING, REQUIRED, TIMESTAMP, USER
@@ -109,7 +109,7 @@ def _whole(path: Path) -> Iterator[None]:
         yield
         return
     size, stop = path.stat().st_size, Event()
-    bar = tqdm(desc=f"reading {path.name}", total=size, unit="B", unit_scale=True, leave=False, delay=2)
+    bar = progress_bar(desc=f"reading {path.name!r}", total=size, unit="B", unit_scale=True)
     with bar, ThreadPoolExecutor(1) as pool:
         unpacked = pool.submit(_unpack, path, bar, stop)
         try:

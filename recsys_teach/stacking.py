@@ -102,8 +102,9 @@ class StackedModel(tfrs.Model):
         """Each pair's squared errors and what the biases cost, `[pairs]`: see `RankingModel` and `FactorHead`."""
         head = self.like.model.ranking.head
         known = tf.cast((ids[USER] > 0) & (ids[PRODUCT] > 0), tf.float32)
-        taste = head.scale * tf.reduce_sum(users * products, axis=2)
-        predicted = head.mean + head.spread * (user_bias + product_bias + known * taste)
+        taste = head.spread * head.scale * tf.reduce_sum(users * products, axis=2)
+        # Not spread * (three terms): TensorFlow adds three of one shape in an order that is up to its threads.
+        predicted = head.mean + head.spread * (user_bias + product_bias) + known * taste
         rated = tf.math.is_finite(ids[RATING])
         errors = tf.where(rated, predicted - tf.where(rated, ids[RATING], 0.0), 0.0)
         bias_costs = user_bias**2 / tf.gather(head.user_counts, ids[USER])

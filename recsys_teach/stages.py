@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm.auto import tqdm
 
+from recsys_teach.bars import progress_bar
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.sentences import same_everywhere
 
@@ -123,7 +123,7 @@ def write_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
 def write_parts(con: duckdb.DuckDBPyConnection, folder: Path, lanes: int) -> None:
     """Write the training rows as `LL-PPPP.parquet`: lane after lane, each a stretch of the random order."""
     (rows,) = _one(con, "SELECT count(*) FROM shuffled")
-    bar = tqdm(desc="writing parts", total=rows, unit=" rows", unit_scale=True, leave=False, delay=2)
+    bar = progress_bar(desc="writing parts", total=rows, unit=" rows", unit_scale=True)
     with bar, _stream(con, "SELECT * FROM shuffled") as batches:
         rest = PART.empty_table()
         for name, size in _parts(rows, lanes):

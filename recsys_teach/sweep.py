@@ -4,13 +4,8 @@
 be saved and loaded.
 """
 
-import json
-import math
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +15,9 @@ from recsys_teach.baselines import DampedBiases, Popularity
 from recsys_teach.factors import Factors, row_numbers
 from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER
 from recsys_teach.scoreboard import scoreboard
+from recsys_teach.sweep_file import name_of_pair, read_sweep, write_sweep
 
-FORMAT = "recsys-teach sweep 1"
+ROWS = ("bought", "bought_later")
 
 
 @dataclass(frozen=True)
@@ -72,46 +68,12 @@ class Sweep:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one file of arrays and JSON (numpy's `.npz`, no pickle); a file of that name is replaced whole."""
-        path = Path(path)
-        facts = {
-            "format": FORMAT,
-            "mean": self.mean,
-            "taste": self.taste,
-            "users": self.users,
-            "catalogue": self.catalogue.to_dict("list"),
-            "board": self.board.to_dict("split"),
-            "baselines": self.baselines.to_dict("split"),
-        }
-        arrays = {name: getattr(self, name) for name in ARRAYS} | {"json": np.array(json.dumps(facts))}
-        unfinished = path.with_name(path.name + ".part")
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        unfinished.replace(path)
+        write_sweep(path, vars(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Sweep":
-        """Read what `save` wrote."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                facts = json.loads(str(file["json"]))
-                arrays = {name: file[name] for name in ARRAYS}
-            if facts.pop("format") != FORMAT:
-                raise KeyError("format")
-            board, floors = (pd.DataFrame(**facts.pop(name)).rename_axis("model") for name in ("board", "baselines"))
-            catalogue = pd.DataFrame(facts.pop("catalogue"))
-            return cls(catalogue=catalogue, board=board, baselines=floors, **facts, **arrays)
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"there is no file {path}: save a sweep there first, with its method save."
-            ) from None
-        except BROKEN as error:
-            raise ValueError(f"{path} is no sweep that this version can read: train it again, and save it.") from error
-
-
-ROWS = ("bought", "bought_later")
-ARRAYS = ("weights", "user_tables", "product_tables", *ROWS)
-# What reading a file that is no sweep may lead to.
-BROKEN = ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile
+        """Read what `save` wrote; anything else is refused in a sentence, see `sweep_file.read_sweep`."""
+        return cls(**read_sweep(path))
 
 
 def assemble_sweep(
@@ -159,21 +121,3 @@ def _first(reviews: pd.DataFrame, column: str) -> dict[str, str]:
     texts = reviews.get(column, pd.Series("", reviews.index)).fillna("")
     named = reviews.assign(text=texts)[texts != ""].drop_duplicates(PRODUCT)
     return dict(zip(named[PRODUCT], named["text"]))
-
-
-def name_of_pair(rating_weight: float, retrieval_weight: float) -> str:
-    """What a pair of weights is called.
-
-    >>> [name_of_pair(*pair) for pair in [(1, 0), (0, 1), (0.4, 1), (1 / 256, 1), (0.5, 0.5)]]
-    ['rating only', 'retrieval only', '0.4 : 1', '1/256 : 1', '0.5 : 0.5']
-    """
-    if retrieval_weight == 0:
-        return "rating only"
-    if rating_weight == 0:
-        return "retrieval only"
-    return f"{_short(rating_weight)} : {_short(retrieval_weight)}"
-
-
-def _short(weight: float) -> str:
-    power = -math.log2(weight)
-    return f"1/{2 ** int(power)}" if power >= 3 and power.is_integer() else f"{weight:.4g}"

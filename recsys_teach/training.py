@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from recsys_teach.backend import tf, tfrs
+from recsys_teach.bars import progress_bar
 from recsys_teach.features import Ids, take
 from recsys_teach.schema import PRODUCT, RATING
 from recsys_teach.towers import training_rows
 
-STEPS_AT_ONCE = 1000  # a second or two: an interrupt is heard in between
+STEPS_AT_ONCE = 100  # a second at the most, of many stacked models: an interrupt is heard in between
 PATIENCE, PROGRESS = 2, 0.001  # training stops when the validation loss hasn't fallen by 0.1 % for two epochs
 TASKS = ("rating", "retrieval")
 
@@ -53,7 +53,7 @@ def train_model(
     look = epoch_of(model, model.test_step, held_back, batch_size) if held_back else dict
     weights = {task: getattr(model, f"{task}_weight", 1.0) for task in TASKS}
     losses = []
-    with tqdm(total=epochs, desc=type(model).__name__, unit="epoch", leave=False, delay=2) as bar:
+    with progress_bar(total=epochs, desc=type(model).__name__, unit="epoch") as bar:
         for epoch in range(1, epochs + 1):
             row = learn() | {f"val_{name}": loss for name, loss in look().items()}
             if held_back:
@@ -88,11 +88,11 @@ def epoch_of(
     traced = steps.get_concrete_function()  # here and now; or else TensorFlow would warn of the fifth model
 
     def epoch() -> dict[str, float]:
-        order = rng.permutation(count) if rng else np.arange(count)
+        order = tf.constant(rng.permutation(count) if rng else np.arange(count), tf.int64)
         model.reset_metrics()
         for first in range(0, count, STEPS_AT_ONCE * batch_size):
             last = min(first + STEPS_AT_ONCE * batch_size, count)
-            traced(*(tf.constant(value, tf.int64) for value in (order, first, last)))
+            traced(order, tf.constant(first, tf.int64), tf.constant(last, tf.int64))
         means = {metric.name: float(metric.result()) for metric in model.metrics}
         return {name: means[name] for name in (f"{task}_loss" for task in TASKS) if name in means}
 

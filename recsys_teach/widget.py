@@ -4,11 +4,14 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from recsys_teach.verbatim import without_formulas
+
 
 def bundle(box: widgets.Widget, fallback: dict[str, str]) -> dict[str, Any]:
     """What a notebook stores of a widget by MIME type: its view, and what stands for it where no kernel runs."""
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    return {"application/vnd.jupyter.widget-view+json": view} | fallback
+    plain = {"text/html": without_formulas(fallback["text/html"])}
+    return {"application/vnd.jupyter.widget-view+json": view} | fallback | plain
 
 
 def with_box(slider: widgets.Widget, **box: Any) -> widgets.HBox:

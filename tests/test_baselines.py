@@ -51,6 +51,11 @@ def test_the_biases_themselves_by_hand():
     assert biases.user_bias.to_dict() == pytest.approx({"ann": 1 / 7, "bob": 1 / 28, "cy": -17 / 84})
 
 
+def test_strangers_get_the_mean_and_not_the_middle_of_the_ratings():
+    train = reviews(("ann", "wok", 5.0), ("bob", "tent", 5.0), ("cy", "kite", 2.0))
+    assert DampedBiases(train).ratings(reviews(("stranger", "rake", 1.0))) == pytest.approx([4])
+
+
 @pytest.mark.parametrize("damping", [0, 5])
 def test_unrated_purchases_do_not_count_as_ratings(damping):
     unrated = reviews(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -193,6 +194,21 @@ def test_where_there_is_one_replica_all_rows_are_its_own():
     assert all_rows(values) is values
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         assert all_rows(values) is values
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, [1, 2, 3, 4, 5, 6]), (1, [3, 4, 5, 6, 1, 2]), (2, [5, 6, 1, 2, 3, 4])]
+)
+def test_the_rows_of_all_replicas_begin_with_ones_own(monkeypatch, number, expected):
+    everybody = tf.reshape(tf.range(1, 7), [6, 1])  # two rows of each of three replicas
+
+    def all_gather(values, axis):
+        np.testing.assert_array_equal(values, everybody[2 * number : 2 * number + 2])
+        return everybody
+
+    replica = SimpleNamespace(num_replicas_in_sync=3, replica_id_in_sync_group=number, all_gather=all_gather)
+    monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: replica)
+    assert all_rows(everybody[2 * number : 2 * number + 2])[:, 0].numpy().tolist() == expected
 
 
 def test_without_workers_this_process_trains_alone(monkeypatch):

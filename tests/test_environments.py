@@ -1,6 +1,7 @@
 """The three lists of packages (metadata, locks, conda's environment) tell the same story."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ BENCH_LOCKS = sorted((ROOT / "requirements").glob("bench-*.txt"))
 LOCKS = sorted(set((ROOT / "requirements").glob("*-py3*.txt")) - set(BENCH_LOCKS))
 CLASSIC = ROOT / "requirements" / "classic.txt"
 SITE = ROOT / "requirements" / "site.txt"
+AUDIT = ROOT / "requirements" / "audit.txt"
 OTHERS = sorted((ROOT / "tests" / "environments").glob("*.txt"))
 
 
@@ -91,7 +93,7 @@ def test_the_benchmarks_lock_keeps_to_the_versions_beside_it(lock):
     assert {name: ours[name] for name in ours.keys() & theirs.keys()}.items() <= theirs.items()
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, *BENCH_LOCKS, *OTHERS, CLASSIC, SITE], ids=lambda lock: lock.stem)
+@pytest.mark.parametrize("lock", [*LOCKS, *BENCH_LOCKS, *OTHERS, CLASSIC, SITE, AUDIT], ids=lambda lock: lock.stem)
 def test_lock_has_hashes_and_no_address(lock):
     text = lock.read_text()
     assert "://" not in text
@@ -100,6 +102,34 @@ def test_lock_has_hashes_and_no_address(lock):
     packages = re.findall(r"^[a-z0-9._-]+(?:\[[a-z,-]+\])?==.*?(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)
     assert len(packages) > (100 if lock in LOCKS + OTHERS else 50 if lock == CLASSIC else 10)
     assert all("--hash=sha256:" in package for package in packages)
+
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+UNHASHED = {
+    "$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .",  # the course itself
+    "$(COLAB_COURSE)/bin/python -m pip install --quiet $(COLAB_COURSE)/*.whl",  # as a learner would
+}
+
+
+def test_make_installs_what_has_a_hash_in_a_lock_and_the_course_itself():
+    sync = re.search(r"^SYNC = (.*)$", MAKEFILE, flags=re.MULTILINE)[1]
+    assert {"--require-hashes", "--no-build"} <= set(sync.split())
+    recipes = MAKEFILE.replace(f"SYNC = {sync}", "")
+    installs = [line.strip() for line in recipes.splitlines() if re.search(r"\bpip (install|sync|download)\b", line)]
+    assert {line for line in installs if "--require-hashes" not in line} == UNHASHED
+    assert recipes.count("$(SYNC)") == 4
+    assert re.findall(r"--build .*", recipes) == ["--build $(BENCH_LOCK),$(VENV))  # some have no wheels"]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_uv_is_taken_from_the_lock(lock):
+    (recipe,) = re.findall(r"^\t@(awk .*) > ", MAKEFILE, flags=re.MULTILINE)
+    command = recipe.replace("$$", "$").replace("$(LOCK)", str(lock))
+    taken = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert taken[0] == f"uv=={versions(lock)['uv']} \\"
+    assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in taken[1:])
+    assert [line.endswith("\\") for line in taken] == [True] * (len(taken) - 1) + [False]
+    assert len(taken) > 10  # wheels for many systems
 
 
 def test_condas_environment_lists_what_the_metadata_lists():

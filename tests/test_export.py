@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import full_disk
 from test_serving import TRAIN, planted
 
 from recsys_teach import export as module
@@ -89,6 +90,51 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch, fault):
         export(server, tmp_path)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_a_full_disk_leaves_nothing_and_with_more_room_it_works(tmp_path):
+    server = Server(planted(), TRAIN)
+    with (
+        full_disk(after=1000),
+        pytest.raises(OSError, match=r"the export to .* failed \(.*File too large\): make room"),
+    ):
+        export(server, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert export(server, tmp_path) == tmp_path / "1"
+
+
+def test_control_c_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "manifest", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(Server(planted(), TRAIN), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_removed_a_day_later_and_one_at_work_is_left_alone(tmp_path):
+    for name in (".unfinished-dead", ".unfinished-at-work"):
+        (tmp_path / name / "variables").mkdir(parents=True)
+    os.utime(tmp_path / ".unfinished-dead", (1_600_000_000, 1_600_000_000))
+    export(Server(planted(), TRAIN), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".unfinished-at-work", "1"]
+
+
+def test_of_two_exports_at_once_each_gets_a_number(tmp_path, monkeypatch):
+    """The other one takes number 1 after this one has looked which numbers are free."""
+    look = module.versions
+
+    def look_too_early(folder):
+        found = look(folder)
+        if not found:
+            (folder / "1" / "variables").mkdir(parents=True)
+        return found
+
+    monkeypatch.setattr(module, "versions", look_too_early)
+    assert export(Server(planted(), TRAIN), tmp_path) == tmp_path / "2"
+    assert (tmp_path / "1" / "variables").exists()
+    assert look(tmp_path) == [1, 2]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -69,6 +69,13 @@ def test_taste_is_left_out_where_neither_an_id_nor_a_word_is_known():
     np.testing.assert_allclose(worded[:, 0], [4 + 1.4, 4 + 1.4 + 2, 4 + 2, 4 + 1 + 2], rtol=1e-6)
 
 
+def test_a_word_that_is_unknown_tells_nothing_and_the_commonest_one_does():
+    ids = {"user_id": tf.constant([0, 0, 0]), "product_id": tf.constant([1, 1, 1])}
+    words = {"summary": tf.constant([[1, 1], [1, 2], [2, 0]])}  # 0 pads, 1 is unknown, 2 is the commonest
+    stars = head_with_biases(scale=0.5)(tf.ones((3, 2)), tf.ones((3, 2)), ids | words)
+    np.testing.assert_allclose(stars[:, 0], [4 + 1.4, 4 + 1.4 + 2, 4 + 1.4 + 2], rtol=1e-6)
+
+
 @pytest.mark.parametrize("damping", [0.0, 3.0, 5.0])
 def test_penalty_spreads_the_damping_of_the_biases_over_their_rows(damping):
     # in stars, user a: 2² / 2 rows, b: 2² / 1; product x: 0.4² / 1, y: 0.8² / 2

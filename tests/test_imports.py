@@ -13,10 +13,10 @@ import recsys_teach
 PACKAGE = Path(recsys_teach.__file__).parent
 # fmt: off
 ORDER = (
-    "sentences", "schema", "wording", "shop", "sample", "data", "amazon", "splits", "texts", "recipes",
-    "manifest", "readers", "sources", "stages", "resume", "prepare",
+    "bars", "verbatim", "sentences", "schema", "wording", "whole", "shop", "sample", "data", "amazon", "splits",
+    "texts", "recipes", "manifest", "readers", "sources", "stages", "resume", "prepare",
     "metrics", "baselines", "scoreboard", "leaks", "approximate", "launch",
-    "factors", "sweep", "drawing", "plots", "diagrams", "lab", "lab_page", "widget", "lab_view",
+    "factors", "sweep_file", "sweep", "drawing", "plots", "diagrams", "lab", "lab_page", "widget", "lab_view",
     "exercise", "exercises_data", "exercises_towers", "exercises_retrieval", "exercises_floor", "exercises_ranking",
     "exercises_multitask", "exercises_amazon", "exercises_serving", "exercises_scale", "challenge", "exercises",
     "backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask",

@@ -15,6 +15,7 @@ from recsys_teach.factors import Factors
 from recsys_teach.lab import MAX_WEIGHT, ORIGINAL, LabState
 from recsys_teach.lab_view import WeightLab
 from recsys_teach.sweep import assemble_sweep
+from recsys_teach.verbatim import without_formulas
 
 USERS = ["ann", "bob", "<script>cy"]  # with tastes 1, -1, 0
 PRODUCTS = list("abcdefghijklmnopqrst")
@@ -37,6 +38,7 @@ MODELS = {
 PAIRS = list(MODELS)[:5]
 NEAREST = {(0.5, 0.5): (1, 1), (3, 0): (1, 0), (0, 3): (0, 1), (1e-300, 1000): (0, 1)}
 NEAREST |= {(0.45, 1): (0.25, 1), (0.55, 1): (1, 1)}  # the middle of the logarithms is 0.5, of the ratios 0.625
+NEAREST |= {(5e-324, 1000): (0, 1), (1000, 5e-324): (1, 0)}  # whose ratio is no float
 NEAREST |= {(512, 0.5): (4, 1), (1000, 0.25): (1, 0)}  # 2^10 and almost 2^12; the specialist stands at 2^20
 
 
@@ -131,8 +133,9 @@ def test_page_in_words_and_escaped(state):
     assert all(words in lab_page.row(state) for words in ("the trained pair nearest to 0 : 3)", "+0.236 worse"))
     state.set_shopper("<script>cy")
     html = lab_page.recommendations(state)
-    assert "For &lt;script&gt;cy, who bought: &lt;script&gt;t (&lt;i&gt;toys)" in html
-    assert "<b>&lt;script&gt;a</b> · &lt;i&gt;toys · 4.0 ★" in html
+    bought = "<bdi>&lt;script&gt;t</bdi> (<bdi>&lt;i&gt;toys</bdi>)"
+    assert f"For <bdi>&lt;script&gt;cy</bdi>, who bought: {bought}" in html
+    assert "<b><bdi>&lt;script&gt;a</bdi></b> · <bdi>&lt;i&gt;toys</bdi> · 4.0 ★" in html
     assert not re.search("<script|<i>", html)
 
 
@@ -144,7 +147,8 @@ def test_static_bundle(pairs):
     assert list(table["hit@10"][:2]) == [0.25, 1]
     bundle = lab._repr_mimebundle_()
     assert bundle.pop("application/vnd.jupyter.widget-view+json")["model_id"] == lab.box.model_id
-    assert bundle == lab_page.static_bundle(lab.state)
+    static = lab_page.static_bundle(lab.state)
+    assert bundle == static | {"text/html": without_formulas(static["text/html"])}
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG\r\n\x1a\n")
     assert "<table" in bundle["text/html"]
     assert all("best of both" in bundle[kind] for kind in ("text/html", "text/plain"))
@@ -170,7 +174,7 @@ def test_controls():
     assert all(old != new for old, new in zip(before, shown(lab)))
     assert "rating only: hit@10 0.250" in lab.picture.value
     lab.shopper.value = "bob"
-    assert "For bob" in lab.list.value
+    assert "For <bdi>bob</bdi>" in lab.list.value
     lab.boxes["rating weight"].value, lab.boxes["retrieval weight"].value = 3.9, 1
     assert (lab.state.rating_weight, lab.state.retrieval_weight, lab.ratio.value) == (3.9, 1, 4)
     assert lab.sliders["rating weight"].value == 4

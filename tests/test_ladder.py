@@ -138,9 +138,21 @@ def test_all_train_by_the_recipe_for_the_two_parts(run):
     assert run.recommenders["textbook retrieval"].l2 == 0
 
 
-def test_errors_of_ratings_count_by_their_variance(run):
+@pytest.mark.parametrize(
+    ("build", "corrected"),
+    [(ladder.textbook_retrieval, False), (ladder.corrected_retrieval, True), (ladder.multitask, True)],
+)
+def test_the_textbook_has_no_correction_and_the_others_have_all(build, corrected):
+    model = build(learn_vocabulary(SMALL), Recipe(batch_size=32, unknown_user_dropout=0.3))
+    retrieval = getattr(model, "retrieval", model)
+    on = retrieval.shares is not None, retrieval.remove_accidental_hits, retrieval.product_bias is not None
+    assert (*on, retrieval.unknown_user_dropout, model.l2) == ((True,) * 3 + (0.3, 0.1) if corrected else (False,) * 5)
+
+
+def test_errors_of_ratings_count_by_their_variance():
     variance = np.nanvar(SMALL["rating"])
-    ranking, multitask = run.recommenders["ranking"], run.recommenders["multitask"]
+    settings = learn_vocabulary(SMALL), Recipe(batch_size=32, unknown_user_dropout=0.1)
+    ranking, multitask = ladder.ranking(*settings), ladder.multitask(*settings)
     assert ranking.rating_weight == pytest.approx(1 / variance)
     assert multitask.rating_weight == pytest.approx(0.4 / variance)
     assert multitask.retrieval_weight == 1
@@ -179,6 +191,24 @@ def test_a_model_of_texts_learns_the_words_of_the_rows_it_is_trained_on():
 
 
 TINY = SMALL[:100]
+
+
+def test_both_trainings_of_a_model_by_hand(monkeypatch):
+    trainings = []
+
+    def train(model, rows, *, epochs, validation=None, **settings):
+        trainings.append((model, rows, epochs, validation))
+        return pd.DataFrame({"validation": [3.0, 1.0, 2.0]})
+
+    monkeypatch.setattr(ladder, "MODELS", {"vocabulary": lambda vocabulary, recipe: vocabulary})
+    monkeypatch.setattr(ladder, "train_model", train)
+    recommenders, _ = ladder.fit_ladder(TINY, split=split_by_time)
+    [(first, rows, most, held_back), (last, all_rows, best, none)] = trainings
+    pd.testing.assert_frame_equal(rows, TINY[:90])
+    pd.testing.assert_frame_equal(held_back, TINY[90:].reset_index(drop=True))
+    assert (all_rows is TINY, most, best, none) == (True, 30, 2, None)
+    assert (first.user_counts.sum(), last.user_counts.sum()) == (90, 100)
+    assert recommenders["vocabulary"] is last
 
 
 def trained(build, reviews):

@@ -11,6 +11,7 @@ from recsys_teach.backend import tf, tfrs
 from recsys_teach.baselines import DampedBiases
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.heads import DenseHead, FactorHead
+from recsys_teach.lab import ORIGINAL
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import RankingModel
 from recsys_teach.retrieval import RetrievalModel
@@ -120,6 +121,25 @@ def test_ranking_loss_is_the_summed_squared_error_and_the_heads_penalty():
     np.testing.assert_allclose(model.ratings(TRAIN), predicted, rtol=1e-5)
 
 
+def test_the_rating_weight_is_that_of_the_errors_and_not_of_the_lengths():
+    head = FactorHead(VOCABULARY)
+    errors = RankingModel(U, P, head=head).compute_loss(ROWS)
+    lengths = 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum())
+    weighted = RankingModel(U, P, head=head, rating_weight=0.3, l2=0.1).compute_loss(ROWS)
+    np.testing.assert_allclose(weighted, 0.3 * errors + lengths, rtol=1e-5)
+
+
+def test_the_errors_that_a_dense_head_learns_from_are_those_of_its_ratings():
+    model = RankingModel(U, P, head=DenseHead(sizes=[2]))
+    model.ratings(TRAIN)  # makes all parameters
+    hidden, last = model.head.dense
+    hidden.set_weights([np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0]]), np.zeros(2)])  # u_0 and p_0
+    last.set_weights([np.array([[1.0], [10.0]]), np.array([0.5])])
+    stars = np.array([1 + 20 + 0.5, 0 + 0 + 0.5, 0.5 + 20 + 0.5, 0 + 10 + 0.5, 1 + 0 + 0.5])  # a x, b y, c x, d z, a y
+    np.testing.assert_allclose(model.ratings(TRAIN), stars, rtol=1e-6)
+    np.testing.assert_allclose(model.compute_loss(ROWS), ((stars - TRAIN["rating"]) ** 2).sum(), rtol=1e-6)
+
+
 def test_before_training_without_vectors_ratings_are_the_damped_biases():
     products = ProductTower(VOCABULARY, dim=2)
     products(VOCABULARY.catalogue())
@@ -171,6 +191,16 @@ def test_multitask_loss_is_the_weighted_sum_of_both_with_one_penalty():
     retrieval = RetrievalModel(U, P, log_q=True).compute_loss(ROWS)
     lengths = 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum())
     np.testing.assert_allclose(model.compute_loss(ROWS), 0.3 * rating + 0.7 * retrieval + lengths, rtol=1e-5)
+
+
+def test_the_originals_ratio_is_one_to_one_as_tfrs_counts_in_batches_of_32():
+    rows, head = {name: tf.tile(values, [7])[:32] for name, values in ROWS.items()}, DenseHead()
+    model = MultitaskModel(U, P, rating_weight=ORIGINAL[0], retrieval_weight=ORIGINAL[1], head=head)
+    users, products = model(rows)
+    rating = tfrs.tasks.Ranking(loss=tf.keras.losses.MeanSquaredError())
+    theirs = 0.5 * rating(labels=rows["rating"][:, None], predictions=head(users, products, rows))
+    theirs += 0.5 * tfrs.tasks.Retrieval()(users, products)
+    np.testing.assert_allclose(model.compute_loss(rows), theirs, rtol=1e-5)
 
 
 def test_multitask_passes_every_correction_on():

@@ -1,9 +1,13 @@
 """Notebooks for a class: how long they take to read, as they are handed out, and with their solutions."""
 
 import ast
+import csv
 import inspect
 import re
+import stat
 import zipfile
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import handout_tool as handout
@@ -12,11 +16,15 @@ import notebook_tool as tool
 import packed
 import pages
 import pytest
+from full_disk import full_disk
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from recsys_teach import __version__
 from recsys_teach.exercise import RIGHT, Exercise
 
 PATHS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))
+INFO = f"recsys_teach-{__version__}.dist-info"
+RECORD = f"{INFO}/RECORD"
 COURSE = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
@@ -83,9 +91,24 @@ def test_the_words_of_a_notebook_are_the_glossarys():
 def test_the_same_package_makes_the_same_wheel(handouts, tmp_path):
     (given,) = handouts.glob("*.whl")
     assert packed.build_wheel(tmp_path).read_bytes() == given.read_bytes()
-    inside = set(zipfile.ZipFile(given).namelist())
-    modules = {path.name for path in (tool.ROOT / "recsys_teach").glob("*.py")}
-    assert {f"recsys_teach/{name}" for name in modules} <= inside
+
+
+def test_the_wheel_holds_the_packages_files_and_nothing_else(handouts):
+    (wheel,) = handouts.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        inside = {name: file.read(name) for name in file.namelist()}
+        assert len(inside) == len(file.infolist())
+        assert all(stat.S_ISREG(info.external_attr >> 16) for info in file.infolist()), "a link could lead elsewhere"
+    told = {name: (digest, size) for name, digest, size in csv.reader(inside[RECORD].decode().splitlines())}
+    ours = {f"recsys_teach/{path.name}": path.read_bytes() for path in (tool.ROOT / "recsys_teach").glob("*.py")}
+    ours[f"{INFO}/licenses/LICENSE"] = (tool.ROOT / "LICENSE").read_bytes()
+    metadata = {f"{INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
+    assert inside.keys() == told.keys() == ours.keys() | metadata
+    assert {name: inside[name] for name in ours} == ours
+    assert told.pop(RECORD) == ("", "")
+    for name, entry in told.items():
+        digest = urlsafe_b64encode(sha256(inside[name]).digest()).decode().rstrip("=")
+        assert entry == (f"sha256={digest}", str(len(inside[name])))
 
 
 def test_the_packed_wheel_is_put_beside_the_notebook_and_a_changed_one_refused(handouts, tmp_path, monkeypatch):
@@ -181,3 +204,13 @@ def test_a_stub_or_a_solution_of_another_name_is_told():
         handout.solved_cell(STUB, exercise(double), "twice")
     with pytest.raises(ValueError, match=r"the solution of 00.1 doesn't define double"):
         handout.solved_cell(STUB, exercise(read), "double")
+
+
+def test_on_a_full_disk_the_stored_notebook_stays_as_it_is(tmp_path):
+    path = tmp_path / "scratch.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("old")]), path)
+    before = path.read_bytes()
+    with full_disk(after=1000), pytest.raises(OSError, match=r"scratch\.ipynb can't be written .*: make room there"):
+        tool.write(new_notebook(cells=[new_markdown_cell("new " * 500)]), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,23 +1,28 @@
 """The Amazon sample comes whole, or not at all, and what is wrong is said in one sentence."""
 
-import functools
+import gzip
 import hashlib
 import os
 import socket
+import stat
+import subprocess
+import sys
 import threading
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from full_disk import full_disk
 
-from recsys_teach import sample
+from recsys_teach import bars, sample
 from recsys_teach.data import load_reviews
 
 # The Amazon sample, with a planted file of two reviews in its place and a server on this machine.
 
 SAMPLE = b"reviewerID,asin,overall\nA1,0528881469,5.0\nA2,B2,1.0\n"
+HALF = len(SAMPLE) // 2
 
 
 @pytest.fixture
@@ -26,23 +31,48 @@ def cache(monkeypatch, tmp_path):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setattr(sample, "AMAZON_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/amazon_reviews.csv")
+    monkeypatch.setattr(sample, "AMAZON_SHA256", hashlib.sha256(SAMPLE).hexdigest())
+    monkeypatch.setattr(sample, "AMAZON_BYTES", len(SAMPLE))
     monkeypatch.delenv("RECSYS_TEACH_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(sample.pooch, "os_cache", lambda name: tmp_path / "cache" / name)
     return tmp_path / "cache" / "recsys-teach"
 
 
+def send(handler, content=SAMPLE, status=200, **headers):
+    """Answer a request, and close the connection; a header that is None is left out."""
+    handler.send_response(status)
+    for name, value in ({"Content_Length": len(content), "Connection": "close"} | headers).items():
+        if value is not None:
+            handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
 @contextmanager
-def serve(monkeypatch, folder, content):
-    folder.mkdir()
-    (folder / "amazon_reviews.csv").write_bytes(content)
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+def serve(monkeypatch, *answers):
+    """A server that gives these answers, functions of the request, and then the sample; yields what was asked for."""
+    asked, left = [], list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.asked = asked
+            asked.append(self.path)
+            self.close_connection = True
+            with suppress(ConnectionError):  # the other side has hung up
+                (left.pop(0) if left else send)(self)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         monkeypatch.setattr(sample, "AMAZON_URL", f"http://127.0.0.1:{server.server_port}/amazon_reviews.csv")
         try:
-            yield
+            yield asked
         finally:
             server.shutdown()
             thread.join()
@@ -59,27 +89,202 @@ def test_without_network_and_cache_the_remedy_is_said(cache):
     assert files(cache) == []
 
 
-def test_a_server_without_the_file_is_no_connection_either(cache, monkeypatch, tmp_path):
-    with serve(monkeypatch, tmp_path / "www", SAMPLE):
-        monkeypatch.setattr(sample, "AMAZON_URL", sample.AMAZON_URL + ".gone")
-        with pytest.raises(ConnectionError, match="HTTPError"):
+OFFLINE = ConnectionError, r"can't be downloaded \(\w+( \d+)?\): connect to the internet, or put"
+OTHER = ValueError, r"sent isn't the Amazon sample \(wrong SHA-256\): try again, or put"
+
+
+def hangs(handler):
+    handler.connection.settimeout(20)
+    try:
+        handler.rfile.read(1)  # nothing comes, until the other side hangs up, or else:
+    except TimeoutError:
+        handler.asked.append("20 seconds")
+
+
+def hangs_halfway(handler):
+    send(handler, SAMPLE[:HALF], Content_Length=len(SAMPLE))
+    hangs(handler)
+
+
+def endless(handler):
+    send(handler, b"", Content_Length=None)
+    for _ in range(1000):
+        handler.wfile.write(bytes(2**16))  # the other side hangs up, or else:
+    handler.asked.append("64 MB for a sample of 52 bytes")
+
+
+FAULTS = {
+    "stops halfway": (lambda handler: send(handler, SAMPLE[:HALF], Content_Length=len(SAMPLE)), OFFLINE),
+    "stops halfway and doesn't say how long it is": (
+        lambda handler: send(handler, SAMPLE[:HALF], Content_Length=None),
+        OTHER,
+    ),
+    "says that it is longer": (lambda handler: send(handler, Content_Length=len(SAMPLE) + 9), OFFLINE),
+    "says that it is shorter": (lambda handler: send(handler, Content_Length=HALF), OTHER),
+    "says that it has a strange length": (lambda handler: send(handler, SAMPLE[:HALF], Content_Length="-9"), OTHER),
+    "stops between two chunks": (
+        lambda handler: send(
+            handler, b"%x\r\n%s\r\n" % (HALF, SAMPLE[:HALF]), Content_Length=None, Transfer_Encoding="chunked"
+        ),
+        OFFLINE,
+    ),
+    "sends another file": (lambda handler: send(handler, SAMPLE.replace(b"5.0", b"1.0")), OTHER),
+    "sends nothing": (lambda handler: send(handler, b""), OTHER),
+    "sends something before": (lambda handler: send(handler, b"\n" + SAMPLE), OTHER),
+    "sends more and more": (endless, OTHER),
+    "sends a bomb": (lambda handler: send(handler, gzip.compress(bytes(2**24)), Content_Encoding="gzip"), OTHER),
+    "says that it is packed": (lambda handler: send(handler, Content_Encoding="gzip"), OFFLINE),
+    "doesn't have it": (lambda handler: send(handler, status=404), OFFLINE),
+    "is broken": (lambda handler: send(handler, status=500), OFFLINE),
+    "sends a part": (lambda handler: send(handler, status=206), OFFLINE),
+    "sends elsewhere": (lambda handler: send(handler, status=302, Location="/elsewhere.csv"), OFFLINE),
+    "speaks another language": (lambda handler: handler.wfile.write(b"220 mail ready\r\n"), OFFLINE),
+    "hangs up": (lambda handler: None, OFFLINE),
+    "hangs": (hangs, OFFLINE),
+    "hangs halfway": (hangs_halfway, OFFLINE),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_download_that_fails_is_told_and_leaves_nothing_and_the_next_one_works(cache, monkeypatch, fault):
+    answer, (kind, sentence) = FAULTS[fault]
+    monkeypatch.setattr(sample, "TIMEOUT", 0.2 if "hangs" in fault else 60)
+    with serve(monkeypatch, answer) as asked:
+        with pytest.raises(kind, match=sentence) as caught:
             load_reviews("amazon")
-    assert files(cache) == []
+        assert type(caught.value) is kind
+        assert "\n" not in str(caught.value)
+        assert asked == ["/amazon_reviews.csv"], "no other address is asked"
+        assert files(cache) == []
+        assert len(load_reviews("amazon")) == 2
+    assert files(cache) == ["amazon_reviews.csv"]
 
 
-def test_wrong_bytes_from_the_server_are_refused_and_removed(cache, monkeypatch, tmp_path):
-    with (
-        serve(monkeypatch, tmp_path / "www", SAMPLE),
-        pytest.raises(ValueError, match="isn't the Amazon sample") as caught,
-    ):
+def test_only_what_is_whole_and_right_is_ever_written(cache, monkeypatch):
+    """A packed answer is the same sample, and the file belongs to everybody who may read new files."""
+    packed = gzip.compress(SAMPLE)
+    monkeypatch.setattr(sample, "CHUNK", 7)
+    before = os.umask(0o027)
+    try:
+        with serve(monkeypatch, lambda handler: send(handler, packed, Content_Encoding="gzip")):
+            assert load_reviews("amazon")["rating"].tolist() == [5.0, 1.0]
+    finally:
+        os.umask(before)
+    (path,) = cache.iterdir()
+    assert path.read_bytes() == SAMPLE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_the_address_is_pinned_and_nobody_can_read_or_change_what_it_sends():
+    assert sample.AMAZON_URL.startswith("https://raw.githubusercontent.com/")
+    assert (len(sample.AMAZON_SHA256), sample.AMAZON_BYTES) == (64, 903_820)
+
+
+def test_control_c_leaves_nothing_and_the_next_try_works(cache, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with serve(monkeypatch):
+        with monkeypatch.context() as patched:
+            patched.setattr(bars.tqdm, "update", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                load_reviews("amazon")
+        assert files(cache) == []
+        assert len(load_reviews("amazon")) == 2
+
+
+def test_a_damaged_file_in_the_cache_is_never_read(cache, monkeypatch):
+    with serve(monkeypatch):
         load_reviews("amazon")
-    assert sample.AMAZON_URL in str(caught.value)
-    assert files(cache) == []
+    (cache / "amazon_reviews.csv").write_bytes(SAMPLE.replace(b"5.0", b"1.0"))
+    with pytest.raises(ConnectionError, match="can't be downloaded"):
+        load_reviews("amazon")
+    with serve(monkeypatch) as asked:
+        assert load_reviews("amazon")["rating"].tolist() == [5.0, 1.0]
+    assert len(asked) == 1
+    assert files(cache) == ["amazon_reviews.csv"]
 
 
-def test_the_sample_is_downloaded_once(cache, monkeypatch, tmp_path):
-    monkeypatch.setattr(sample, "AMAZON_SHA256", hashlib.sha256(SAMPLE).hexdigest())
-    with serve(monkeypatch, tmp_path / "www", SAMPLE):
+def test_a_full_disk_is_told_and_with_more_room_it_works(cache, monkeypatch):
+    with serve(monkeypatch):
+        with full_disk(after=HALF), pytest.raises(OSError, match=r"can't be kept in .*cache.recsys-teach \(.+\): make"):
+            load_reviews("amazon")
+        assert files(cache) == []
+        assert len(load_reviews("amazon")) == 2
+
+
+@pytest.mark.parametrize("what", ["the cache", "its parent"])
+def test_a_cache_that_is_a_file_is_told(cache, monkeypatch, what):
+    file = cache if what == "the cache" else cache.parent
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    with serve(monkeypatch), pytest.raises(OSError, match=r"can't be kept in .*: make room for it there, or put"):
+        load_reviews("amazon")
+    assert file.read_text() == "mine"
+
+
+def test_a_cache_that_cannot_be_written_is_told(cache, monkeypatch):
+    cache.mkdir(parents=True)
+    cache.chmod(0o555)
+    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(cache)]
+    if mounted := os.access(cache, os.W_OK):  # root may write everywhere, but not to this disk
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("no disk can be mounted here")
+    try:
+        with (
+            serve(monkeypatch),
+            pytest.raises(OSError, match=r"can't be kept in .*cache.recsys-teach \([\w -]+\): make"),
+        ):
+            load_reviews("amazon")
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(cache)], check=True)
+        cache.chmod(0o755)
+
+
+def test_what_a_killed_process_left_in_the_cache_is_removed_a_day_later(cache, monkeypatch):
+    cache.mkdir(parents=True)
+    for name in ("tmp_old", "tmp_new"):
+        (cache / name).write_bytes(SAMPLE[:HALF])
+    os.utime(cache / "tmp_old", (1_600_000_000, 1_600_000_000))
+    with serve(monkeypatch):
+        load_reviews("amazon")
+    assert sorted(files(cache)) == ["amazon_reviews.csv", "tmp_new"]
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from recsys_teach import sample
+cache, sample.AMAZON_URL, sample.AMAZON_SHA256 = sys.argv[1:]
+sample.pooch.os_cache = lambda name: Path(cache)
+print(sample.amazon_sample().read_bytes())
+"""
+
+
+def test_two_processes_at_once_both_get_the_whole_sample(cache, monkeypatch):
+    """The server sends the second half to neither of them before it has sent the first half to both."""
+    both = threading.Barrier(2)
+
+    def together(handler):
+        send(handler, SAMPLE[:HALF], Content_Length=len(SAMPLE))
+        both.wait(60)
+        handler.wfile.write(SAMPLE[HALF:])
+
+    with serve(monkeypatch, together, together) as asked:
+        call = [sys.executable, "-c", ALONE, str(cache), sample.AMAZON_URL, sample.AMAZON_SHA256]
+        environment = {**os.environ, "PYTHONPATH": str(Path(sample.__file__).parents[1])}
+        runs = [subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [run.communicate()[0] for run in runs]
+    assert said == [f"{SAMPLE}\n"] * 2
+    assert len(asked) == 2
+    assert files(cache) == ["amazon_reviews.csv"]
+
+
+def test_the_sample_is_downloaded_once(cache, monkeypatch):
+    with serve(monkeypatch):
         first = load_reviews("amazon")
     assert first["product_id"].tolist() == ["0528881469", "B2"]
     assert files(cache) == ["amazon_reviews.csv"]
@@ -89,24 +294,22 @@ def test_the_sample_is_downloaded_once(cache, monkeypatch, tmp_path):
 def test_the_sample_in_a_folder_of_yours_needs_no_network(cache, monkeypatch, tmp_path):
     (tmp_path / "amazon_reviews.csv").write_bytes(SAMPLE)
     monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
-    monkeypatch.setattr(sample, "AMAZON_SHA256", hashlib.sha256(SAMPLE).hexdigest())
     assert load_reviews("amazon")["rating"].tolist() == [5.0, 1.0]
     assert not cache.exists()
 
 
 def test_another_file_in_a_folder_of_yours_is_refused(cache, monkeypatch, tmp_path):
-    (tmp_path / "amazon_reviews.csv").write_bytes(SAMPLE)
+    (tmp_path / "amazon_reviews.csv").write_bytes(SAMPLE[:HALF])
     monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="isn't the Amazon sample") as caught:
         load_reviews("amazon")
     assert str(caught.value).startswith(str(tmp_path / "amazon_reviews.csv"))
-    assert hashlib.sha256(SAMPLE).hexdigest()[:12] in str(caught.value)
+    assert hashlib.sha256(SAMPLE[:HALF]).hexdigest()[:12] in str(caught.value)
 
 
 def test_a_folder_of_yours_without_the_sample_is_passed_over(cache, monkeypatch, tmp_path):
     monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
-    monkeypatch.setattr(sample, "AMAZON_SHA256", hashlib.sha256(SAMPLE).hexdigest())
-    with serve(monkeypatch, tmp_path / "www", SAMPLE):
+    with serve(monkeypatch):
         assert len(load_reviews("amazon")) == 2
 
 

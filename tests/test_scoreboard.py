@@ -256,6 +256,32 @@ def test_pairs_are_seen_and_not_their_halves():
     assert seen.tolist() == [True, False, False]
 
 
+def test_pairs_are_told_apart_where_there_are_many_users_of_few_products():
+    everybody = [f"u{number}" for number in range(9)]
+    train = reviews(*((user, "wok", 1) for user in everybody), ("u3", "tent", 1))
+    test = reviews(*((user, "tent", 1) for user in everybody))
+    assert module._seen_before(train, test).tolist() == [user == "u3" for user in everybody]
+
+
+def test_ndcg_ends_at_the_tenth_place():
+    catalogue = [f"p{place:02d}" for place in range(1, 13)]
+
+    class InOrder:
+        products = catalogue
+
+        def scores(self, reviews):
+            return np.tile(np.arange(12.0, 0, -1), (len(reviews), 1))
+
+    test = reviews(*(("dan", product, 3.0) for product in catalogue))
+    values = row_metrics(InOrder(), TRAIN, test)
+    np.testing.assert_allclose(values["ndcg@10"], [*(1 / np.log2(1 + np.arange(1, 11))), 0, 0])
+    assert {name: values[name].sum() for name in values if name.startswith("hit")} == {
+        "hit@1": 1,
+        "hit@10": 10,
+        "hit@50": 12,
+    }
+
+
 def test_the_recommenders_own_scores_are_not_changed():
     scorer = Scorer()
     scoreboard({"scorer": scorer}, TRAIN, TEST)

@@ -50,6 +50,12 @@ def test_products_come_in_the_order_of_their_scores_without_what_was_bought():
     np.testing.assert_allclose(scores, [[3, 2], [1, -np.inf], [3.5, 2]])
 
 
+def test_what_a_stranger_bought_and_what_nobody_knows_is_masked_for_nobody():
+    more = pd.DataFrame({"user_id": ["eve", "ann"], "product_id": ["rope", "yurt"], "rating": 4.0})
+    products, _, _ = ask(Server(planted(), pd.concat([TRAIN, more])), "ann", "eve", "nobody", k=2)
+    assert products == [["lamp", "rope"], ["rope", "tent"], ["rope", "tent"]]
+
+
 def test_the_product_bias_is_added_to_the_scores():
     products, scores, _ = ask(Server(planted(product_bias=[[0], [0], [10], [0]]), TRAIN), "ann", k=3)
     assert products == [["soap", "lamp", "rope"]]

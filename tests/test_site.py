@@ -1,18 +1,24 @@
 """The course as a static site: every page is there, says what is stored, and needs no network."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import pandas as pd
 import pytest
 import site_tool
 from browser import FLAGS, LOCAL, SCREENSHOTS, find_chromium, need
+from hostile import TEXTS
 from playwright.sync_api import expect, sync_playwright
 from site_pages import Page, sphinx_python
 from test_links import GLOSSARY, anchors
+
+from recsys_teach.verbatim import without_formulas
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -178,3 +184,35 @@ def test_the_search_finds_a_notebook(pages, browser):
     page = browser.new_page()
     page.goto(pages["search.html"].path.as_uri() + "?q=softmax")
     expect(page.locator("#search-results a", has_text="03 · Retrieval").first).to_be_visible()
+
+
+def stored(these):
+    """A notebook of one cell whose outputs are strangers' texts: a table, a picture described by them, plain text."""
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    table = without_formulas(pd.DataFrame({"title": these}).to_html())
+    outputs = [
+        nbformat.v4.new_output("display_data", {"image/png": pixel, "text/plain": "a picture"}),
+        nbformat.v4.new_output("stream", text=" ".join(these)),
+        nbformat.v4.new_output("execute_result", {"text/html": table, "text/plain": "a table"}, execution_count=1),
+        nbformat.v4.new_output("display_data", {"text/plain": repr(list(these))}),
+    ]
+    cells = [nbformat.v4.new_markdown_cell("# One"), nbformat.v4.new_code_cell("1", outputs=outputs)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+    site_tool.describe_images(notebook)
+    return notebook
+
+
+def test_strangers_text_in_stored_outputs_is_text(tmp_path):
+    for name in ("conf.py", "formulas.py", "site.css"):
+        shutil.copy(ROOT / "docs" / name, tmp_path)
+    (tmp_path / "index.md").write_text("# Both\n\n```{toctree}\nours\ntheirs\nlast\n```\n")
+    harmless = [f"text {number}" for number in range(len(TEXTS))]
+    for name, these in {"ours": harmless, "theirs": TEXTS, "last": harmless}.items():
+        nbformat.write(stored(these), tmp_path / f"{name}.ipynb")
+    command = [sphinx_python(), "-m", "sphinx", "-b", "html", "-q", "-W", str(tmp_path), str(tmp_path / "html")]
+    subprocess.run(command, env=os.environ | {"PYTHONWARNINGS": "ignore"}, check=True)
+    ours, theirs = (Page(tmp_path / "html" / f"{name}.html") for name in ("ours", "theirs"))
+    assert theirs.tags == ours.tags
+    assert theirs.cells == list(TEXTS)
+    assert " ".join(TEXTS) in theirs.text
+    assert " ".join(TEXTS) in theirs.pictures

@@ -1,15 +1,24 @@
 """A sweep's numbers, worked out by hand, and its way to a file and back."""
 
 import json
+import math
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import full_disk
 
+import recsys_teach
 from recsys_teach.factors import Factors
 from recsys_teach.scoreboard import scoreboard
-from recsys_teach.sweep import ARRAYS, FORMAT, Sweep, assemble_sweep, name_of_pair
+from recsys_teach.sweep import Sweep, assemble_sweep, name_of_pair
+from recsys_teach.sweep_file import ARRAYS, FORMAT
 
 TRAIN = pd.DataFrame(
     {"user_id": list("aabbc"), "product_id": list("xyxzy"), "rating": [5.0, 3.0, 4.0, 2.0, 1.0]},
@@ -33,6 +42,15 @@ def test_scores_and_stars_by_hand():
     # a, z: 3 + .5 + .3 + .5 · 3; b, y: 3 - .5 + .2 + .5 · 4; the stranger d, x: 3 + 0 + .1, no taste
     assert factors.ratings(TEST) == pytest.approx([5.3, 4.7, 3.1])
     assert factors.ratings(pd.DataFrame({"user_id": ["a"], "product_id": ["new"]})) == pytest.approx([3.5])
+
+
+def test_taste_is_the_whole_dot_product_and_nobody_s_where_one_side_is_unknown():
+    users = np.array([[1.0, 1.0, 0.25], [2.0, -1.0, 0.5]])  # unknown, a: u_0, u_1 and b_u
+    products = np.array([[3.0, 3.0, 0.0, 9.0], [1.0, 4.0, 0.1, 0.0]])  # unknown, x: p_0, p_1, b_p and c_p
+    factors = Factors(["a"], ["x"], users, products, 3.0, 0.5)
+    asked = pd.DataFrame({"user_id": ["a", "?", "a", "?"], "product_id": ["x", "x", "?", "?"]})
+    assert factors.scores(asked)[:, 0].tolist() == [2 - 4, 1 + 4, 2 - 4, 1 + 4]
+    assert factors.ratings(asked) == pytest.approx([3 + 0.5 + 0.1 + 0.5 * (2 - 4), 3 + 0.25 + 0.1, 3 + 0.5, 3 + 0.25])
 
 
 def test_the_board_is_that_of_each_recommender_alone():
@@ -176,7 +194,122 @@ def test_the_file_is_without_pickle_and_a_failed_save_leaves_the_old_one(tmp_pat
     assert path.read_bytes() == before
 
 
+def test_a_full_disk_leaves_the_old_file_and_with_more_room_it_is_replaced(tmp_path):
+    path = tmp_path / "a.npz"
+    sweep().save(path)
+    before = path.read_bytes()
+    with full_disk(after=1000), pytest.raises(OSError, match=r"a\.npz can't be written \(File too large\): make room"):
+        sweep(scale=2.0).save(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+    assert path.read_bytes() == before
+    sweep(scale=2.0).save(path)
+    assert (Sweep.load(path).user_tables[1] == 2 * USERS).all()
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from test_sweep import sweep
+
+def half(file, **arrays):
+    file.write(b"PK, and then")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+np.savez_compressed = half
+sweep(scale=2.0).save(sys.argv[1])
+"""
+
+
+def test_a_process_that_is_killed_while_it_saves_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.npz"
+    sweep().save(path)
+    places = os.pathsep.join(str(place) for place in (Path(__file__).parent, Path(recsys_teach.__file__).parents[1]))
+    died = subprocess.run([sys.executable, "-c", KILLED, str(path)], env={**os.environ, "PYTHONPATH": places})
+    assert died.returncode == -signal.SIGKILL
+    assert (Sweep.load(path).user_tables[1] == USERS).all()
+    (left,) = set(tmp_path.iterdir()) - {path}
+    os.utime(left, (1_600_000_000, 1_600_000_000))
+    sweep(scale=2.0).save(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert (Sweep.load(path).user_tables[1] == 2 * USERS).all()
+
+
 def test_names_of_pairs():
     pairs = [(3, 0), (0, 0.1), (1 / 8, 1), (0.25, 1), (0.123456, 2), (1000, 1 / 256)]
     names = ["rating only", "retrieval only", "1/8 : 1", "0.25 : 1", "0.1235 : 2", "1000 : 1/256"]
     assert [name_of_pair(*pair) for pair in pairs] == names
+
+
+def damaged(path, facts, arrays):
+    """A saved sweep in which facts, by their path such as `catalogue/title`, and arrays are others."""
+    sweep().save(path)
+    with np.load(path) as file:
+        content, saved = json.loads(str(file["json"])), {name: file[name] for name in ARRAYS}
+    for place, value in facts.items():
+        *outer, last = place.split("/")
+        inside = content
+        for name in outer:
+            inside = inside[name]
+        inside[last] = value
+    np.savez(path, json=np.array(json.dumps(content)), **(saved | arrays))
+
+
+NUMBERS = "is no finite number"
+FAULTS = [
+    *(({"mean": value}, {}, f"mean {NUMBERS}") for value in ("3", None, True, [3.0], math.nan, math.inf)),
+    ({"taste": "<b>"}, {}, f"taste {NUMBERS}"),
+    ({"format": "recsys-teach sweep 2"}, {}, "its format isn't 'recsys-teach sweep 1'"),
+    ({"extra": 1}, {}, "it should tell baselines, board, catalogue, mean, taste, users"),
+    *(({"users": value}, {}, "users isn't a list of texts") for value in ("abc", [1, 2, 3], {"a": "b"}, None)),
+    *(({"users": value}, {}, "users has gaps, or a name twice") for value in (list("aab"), [])),
+    ({"users": list("ab")}, {}, "user_tables is (2, 4, 2), not (2, 3, 2)"),
+    *(
+        ({"catalogue": value}, {}, "its catalogue isn't of product_id, title, category")
+        for value in ([], {"title": []})
+    ),
+    ({"catalogue/product_id": list("xxz")}, {}, "products has gaps, or a name twice"),
+    ({"catalogue/title": [1, 2, 3]}, {}, "the title of each product isn't a list of texts"),
+    ({"catalogue/category": ["", ""]}, {}, "the category of each product has gaps, or a name twice"),
+    ({"board/index": ["<script>", "0.5 : 1"]}, {}, "its board isn't one of these models"),
+    (
+        {"board/columns": ["<b>", "hit@10", "hit@50", "ndcg@10", "mrr", "rmse"]},
+        {},
+        "its board isn't one of these models",
+    ),
+    ({"board/data": [["<b>"] * 6] * 2}, {}, "its board isn't of numbers"),
+    *(({"board/data": [[value] * 6] * 2}, {}, "its board has a share that is none") for value in (-0.1, 1.5, math.inf)),
+    ({"baselines/index": ["popularity", "<script>"]}, {}, "its baselines isn't one of these models"),
+    *(({}, {"weights": np.array(w)}, "weights is") for w in ([1.0, 2.0], [[1.0] * 3] * 2, np.zeros((0, 2)), 1.0)),
+    *(({}, {"weights": np.array([w, [0.5, 1]])}, "a pair of weights is") for w in ([-1.0, 1], [0.0, 0])),
+    *(({}, {"weights": np.array([w, [0.5, 1]])}, "weights isn't of finite") for w in ([math.nan, 1], [1, math.inf])),
+    ({}, {"weights": np.array([["<b>", "1"]] * 2)}, "weights isn't of finite numbers"),
+    ({}, {"weights": np.array([(0.0, 1.0), (0.5, 1.0)])}, "its board isn't one of these models"),
+    ({}, {"user_tables": np.stack([USERS, USERS - math.inf])}, "user_tables isn't of finite numbers"),
+    ({}, {"user_tables": USERS}, "user_tables is (4, 2), not (2, 4, 2)"),
+    ({}, {"product_tables": np.stack([PRODUCTS[:, :2]] * 2)}, "product_tables is (2, 4, 2), not (2, 4, 3)"),
+    ({}, {"product_tables": np.stack([PRODUCTS[1:]] * 2)}, "product_tables is (2, 3, 3), not (2, 4, 3)"),
+    ({}, {"bought": np.ones((5, 2))}, "bought isn't of finite numbers"),
+    ({}, {"bought": np.ones((5, 3), int)}, "bought is (5, 3), not (7, 2)"),
+    *(({}, {"bought": np.array([row])}, "bought leads out of") for row in ([0, 1], [1, 0], [4, 1], [1, 4], [-1, 1])),
+    *(({}, {"bought_later": np.array([row])}, "bought_later leads out of") for row in ([4, 1], [1, 4], [0, -1])),
+]
+
+
+@pytest.mark.parametrize(("facts", "arrays", "fault"), FAULTS)
+def test_a_file_whose_content_does_not_fit_is_refused_with_what_is_wrong(tmp_path, facts, arrays, fault):
+    damaged(tmp_path / "a.npz", facts, arrays)
+    with pytest.raises(ValueError, match=r"is no sweep that this version can read \([^\n]*\): train it again") as error:
+        Sweep.load(tmp_path / "a.npz")
+    assert fault in str(error.value)
+
+
+def test_a_file_with_half_a_character_is_refused(tmp_path):
+    damaged(tmp_path / "a.npz", {"catalogue/title": ["a", "b", "\ud800"]}, {})
+    with pytest.raises(ValueError, match="is no sweep that this version can read"):
+        Sweep.load(tmp_path / "a.npz")
+
+
+def test_a_file_that_was_rewritten_as_it_was_is_read(tmp_path):
+    damaged(tmp_path / "a.npz", {"mean": 3}, {"bought_later": np.array([[0, 0], [3, 3]])})
+    assert Sweep.load(tmp_path / "a.npz").mean == 3.0

@@ -206,10 +206,11 @@ def test_training_that_stops_early_leaves_no_bar(monkeypatch):
     bars = []
 
     def bar(*rows, **settings):
-        bars.append(notebook.tqdm(*rows, disable=False, display=False, **settings))
+        bars.append(notebook.tqdm(*rows, display=False, **settings))
         return bars[-1]
 
-    monkeypatch.setattr("recsys_teach.training.tqdm", bar)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr("recsys_teach.bars.tqdm", bar)
     assert len(climb(goal=-2.0)) == 3
     assert (bars[0].container.layout.visibility, bars[0].container.children[1].bar_style) == ("hidden", "")
 

@@ -11,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+CALLABLE = ROOT / ".github" / "workflows" / "notebooks.yml"
 EVERY = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 EXPRESSION = re.compile(r"\$\{\{.*?\}\}", flags=re.DOTALL)
@@ -31,7 +32,7 @@ def steps(path):
 
 
 def test_there_are_workflows():
-    assert [path.name for path in PATHS] == ["notebooks.yml", "pages.yml", "tests.yml"]
+    assert [path.name for path in PATHS] == ["audit.yml", "notebooks.yml", "pages.yml", "tests.yml"]
     assert not list(PATHS[0].parent.glob("*.yaml"))
 
 
@@ -54,6 +55,13 @@ def test_calls_lead_to_workflows_that_take_what_they_are_given(path):
     for job in jobs(path)[1]:
         called = read(ROOT / job["uses"])[True]["workflow_call"]  # YAML takes `on` for true
         assert job["with"].keys() <= called["inputs"].keys()
+
+
+@EVERY
+def test_a_stranger_starts_it_with_the_rights_of_a_stranger_only(path):
+    """`pull_request_target` and `workflow_run` would run with this repository's own rights and secrets."""
+    assert read(path)[True].keys() <= {"push", "pull_request", "schedule", "workflow_call", "workflow_dispatch"}
+    assert "secrets" not in path.read_text()
 
 
 @EVERY
@@ -97,12 +105,21 @@ def test_packages_are_kept_by_system_python_and_locks(path):
             python, locks = used["actions/setup-python"]["python-version"], "'requirements/*.txt'"
             if "\n" in python:  # several, for other environments than ours
                 python, locks = "environments", f"{locks}, 'tests/environments/*.txt'"
+            if path.stem == "audit":  # it installs no other lock
+                python, locks = f"{python}-audit", "'requirements/audit.txt'"
             key = f"uv-${{{{ runner.os }}}}-{python}-${{{{ hashFiles({locks}) }}}}"
             assert used["actions/cache"] == {"path": "~/.cache/uv", "key": key}
 
 
+def test_the_audit_is_asked_when_a_lock_changes_and_every_week():
+    asked = read(PATHS[0].with_name("audit.yml"))[True]
+    assert asked["push"] == {"branches": ["main"], "paths": ["requirements/**"]}
+    assert asked["pull_request"] == {"paths": ["requirements/**"]}
+    assert re.fullmatch(r"\d+ \d+ \* \* \d", asked["schedule"][0]["cron"])
+
+
 def inputs():
-    return read(PATHS[0])[True]["workflow_call"]["inputs"]
+    return read(CALLABLE)[True]["workflow_call"]["inputs"]
 
 
 def test_the_page_shows_a_call_that_is_right_and_every_input_with_its_default():
@@ -149,7 +166,7 @@ CALLS = {
 
 @pytest.mark.parametrize(("given", "called"), CALLS.values(), ids=CALLS)
 def test_inputs_arrive_as_words_and_are_never_run(tmp_path, given, called):
-    (step,) = [step for step in steps(PATHS[0]) if step.get("env", {}).keys() == given.keys()]
+    (step,) = [step for step in steps(CALLABLE) if step.get("env", {}).keys() == given.keys()]
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     for name in ("uv", "python"):
         (tmp_path / ".venv" / "bin" / name).write_text(STAND_IN)

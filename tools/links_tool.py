@@ -100,7 +100,7 @@ def main(root: Path = tool.ROOT) -> None:
     repository = published(metadata.read_text(encoding="utf-8"))
     for path in sorted((root / "notebooks").rglob("*.ipynb")):
         name = path.relative_to(root).as_posix()
-        nbformat.write(link(nbformat.read(path, as_version=4), repository, name), path)
+        tool.write(link(nbformat.read(path, as_version=4), repository, name), path)
     start = badges(repository, "notebooks/01_data.ipynb")
     readme.write_text(with_badges(readme.read_text(encoding="utf-8"), start), encoding="utf-8")
     print(f"the notebooks install the package from {repository or 'nowhere: name a repository'}")

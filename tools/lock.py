@@ -5,6 +5,7 @@ One lock for each platform and Python line, since they resolve differently: on m
 the tests open beside JupyterLab, needs no TensorFlow of its own: one lock of it serves everywhere. The libraries that
 benchmarks compare with are installed beside a lock's packages, so theirs keep to its versions. What builds the site is
 installed beside them, too, and uses those that are there: its lock leaves them out, but for other versions of them.
+What looks for vulnerabilities has an environment of its own, so that it can be asked without the course's.
 In tests/environments are those of others: Colab's image, which the course only adds to, and old versions.
 """
 
@@ -39,7 +40,8 @@ def main() -> None:
         pinned = f"tests/environments/{name}.in", *EXTRAS_OF_TESTS, "--python-platform", "linux"
         renew(f"tests/environments/{name}.txt", "pyproject.toml", *pinned, python=python)
     oldest = PYTHONS["linux"][0]
-    renew("requirements/classic.txt", "requirements/classic.in", "--universal", python=oldest)
+    for name in ("classic", "audit"):
+        renew(f"requirements/{name}.txt", f"requirements/{name}.in", "--universal", python=oldest)
     site = "requirements/site.txt", "requirements/site.in", "--universal"
     renew(*site, python=oldest)
     there = set().union(*map(pins, locks))

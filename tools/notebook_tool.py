@@ -17,6 +17,7 @@ from pages import write_glossary, write_page
 from tqdm import tqdm
 
 from recsys_teach.sample import amazon_sample
+from recsys_teach.whole import whole_file
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -182,13 +183,19 @@ def run(paths: list[Path]) -> None:
 def store(paths: list[Path]) -> None:
     """Execute all and store them, clean, with their outputs."""
     for path, notebook in execute_all(paths):
-        nbformat.write(clean(notebook), path)
+        write(clean(notebook), path)
 
 
 def clean_stored(paths: list[Path]) -> None:
     """Clean the stored notebooks without running them."""
     for path in paths:
-        nbformat.write(clean(nbformat.read(path, as_version=4)), path)
+        write(clean(nbformat.read(path, as_version=4)), path)
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Put the notebook in the place of the stored one, whole."""
+    with whole_file(path) as unfinished:
+        nbformat.write(notebook, unfinished)
 
 
 def print_minutes(paths: list[Path]) -> None:
