@@ -11,10 +11,11 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from recsys_teach.data import SEPARATORS, csv_header, json_lines, known_columns
+from recsys_teach.data import FORMATS, SEPARATORS, csv_header, json_lines, known_columns
 from recsys_teach.schema import DATE, EXACT, FIRST, LARGEST, LAST, PRODUCT, RATING, TIMESTAMP, USER, WRITTEN
 
 NEEDED = (USER, PRODUCT, RATING, TIMESTAMP)
+TIMES = {theirs for form in FORMATS for theirs, ours in form.items() if ours == TIMESTAMP}
 LONGEST_LINE = 4_000_000  # bytes of a review in JSON; a larger limit costs memory
 FIRST_LINES = 1_000  # of a JSON Lines file, which show its columns
 PLACE = "hive_partitioning=false"  # where the file lies says nothing of the reviews in it
@@ -85,7 +86,11 @@ FROM typed
 
 
 def reader_of(con: duckdb.DuckDBPyConnection, path: Path, kind: str) -> tuple[str, list[str], dict[str, Sql]]:
-    """What to select from, in SQL; the names of the file's columns; and those that are needed, in SQL."""
+    """What to select from, in SQL; the names of the file's columns; and those that are needed, in SQL.
+
+    Of a JSON Lines file, its first lines show the columns; where these have no times, what would be their column is
+    among the needed ones, too, for later lines may have it.
+    """
     place = PLACE + (", compression='gzip'" if path.suffix.lower() == ".gz" else "")  # DuckDB doesn't know .GZ
     path = path.absolute()  # a folder "file:" would make an address of it
     file = quoted(glob.escape(str(path)))  # DuckDB takes * ? [ for patterns
@@ -102,6 +107,8 @@ def reader_of(con: duckdb.DuckDBPyConnection, path: Path, kind: str) -> tuple[st
     else:
         found = list(dict.fromkeys(name for row in islice(json_lines(path), FIRST_LINES) for name in row))
         ours = {theirs: name for theirs, name in known_columns(found).items() if name in NEEDED}
+        if TIMESTAMP not in ours.values():  # perhaps later lines have it
+            ours |= {name: TIMESTAMP for name in TIMES if known_columns([*found, name]).get(name) == TIMESTAMP}
         columns = list(ours)
         types = ["JSON" if name in (USER, PRODUCT) else "VARCHAR" for name in ours.values()]
         form = f"format='newline_delimited', records=true, maximum_object_size={LONGEST_LINE}"

@@ -41,9 +41,10 @@ def read_source(con: duckdb.DuckDBPyConnection, path: Path, table: str, *, seed:
         theirs = {ours: theirs for theirs, ours in known_columns(found).items()}
         twice = [name for name in theirs.values() if found.count(name) > 1]
         if theirs and not twice:
-            texts = {}
+            texts, late = {}, [name for name in columns if name not in found]
+            named = theirs | {TIMESTAMP: late[0]} if late else theirs
             for name, ours in (("user", USER), ("product", PRODUCT), ("rating", RATING), ("time", TIMESTAMP)):
-                texts[name], texts[f"no_{name}"] = columns[theirs[ours]] if ours in theirs else NO_COLUMN
+                texts[name], texts[f"no_{name}"] = columns[named[ours]] if ours in named else NO_COLUMN
             rules = RULES | texts | {"table": table, "reader": reader, "seed": seed, "timed": TIMESTAMP in theirs}
             con.execute(READ.format(**rules))
     if not found:
@@ -62,7 +63,9 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> None:
     def one(sql: str) -> tuple:
         return next(iter(con.execute(sql.format(table=table)).fetchall()), ())
 
-    rows, units, written, most = one("SELECT count(*), count(DISTINCT unit), count(written), max(written) FROM {table}")
+    rows, timed, units, written, most = one(
+        "SELECT count(*), count(unit), count(DISTINCT unit), count(written), max(written) FROM {table}"
+    )
     if not rows:
         raise ValueError(f"{path} has no rows: expected one review a row.")
     if bad := one(
@@ -72,6 +75,8 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> None:
         problem, count, first, example = bad
         where = f"the first is row {first:,}, counted from 0" + ("" if example is None else f": {shown(example)}")
         raise ValueError(f"{path}: {count:,} row{'s' * (count > 1)} with {problem} ({where}); mend or remove them.")
+    if 0 < timed < rows:
+        raise ValueError(f"{path}: {rows - timed:,} rows have no {TIMESTAMP} where others do: give all of them one.")
     if units > 1:
         found = one("SELECT string_agg(unit, ' and ' ORDER BY unit) FROM (SELECT DISTINCT unit FROM {table})")[0]
         raise ValueError(f"{path} has timestamps in {found}: expected one unit throughout.")

@@ -467,6 +467,19 @@ def both(prepared):
     return (loaded, prepared)
 
 
+@pytest.mark.parametrize("time", ["unixReviewTime", "timestamp"])
+def test_times_that_only_late_lines_of_json_have_are_not_left_out(tmp_path, prepared, time):
+    names = ("reviewerID", "asin", "overall") if time == "unixReviewTime" else ("user_id", "product_id", "rating")
+    path = tmp_path / "a.jsonl"
+    reviews = pd.DataFrame({"user": range(1_500), "product": [1, 2] * 750, "rating": 5.0}).set_axis(names, axis=1)
+    lines = reviews.to_json(orient="records", lines=True).splitlines()
+    lines[1_200] = lines[1_200].replace("}", f',"{time}":1400000000}}')
+    path.write_text("\n".join(lines))
+    for read in both(prepared):
+        with pytest.raises(ValueError, match=r"1,499 rows .*timestamp"):
+            read(path)
+
+
 def test_the_names_of_folders_are_no_columns(tmp_path, prepared):
     folder = tmp_path / "user_id=9" / "rating=1"
     folder.mkdir(parents=True)
