@@ -109,8 +109,9 @@ def pytest_make_collect_report(collector):
     return report
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """The longest file first, or of two processes one would wait for the other at the end."""
+    config.option.cov_source = None  # or nbval would count what notebooks run as tested
     items.sort(key=lambda item: item.path.name != "test_run_all_in_browser.py")
 
 
