@@ -28,6 +28,7 @@ from recsys_teach.progress import Progress
 from recsys_teach.recipes import Recipe, recipe_for
 from recsys_teach.schema import PRODUCT, RATING, USER
 from recsys_teach.stream import read_vocabulary, stream
+from recsys_teach.whole import reason_of, whole_file
 
 STEPS_AT_ONCE = 16  # before TensorFlow comes back to Python
 EPOCH = "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE"  # where BackupAndRestore keeps the last epoch it saved, from 0
@@ -55,6 +56,7 @@ def train_prepared(
     Raises:
         FileNotFoundError, ValueError: `folder` isn't whole, or `checkpoints` are those of another training.
         RuntimeError: another worker was lost.
+        OSError: `checkpoints` can't be written; what is in it stays.
     """
     folder = Path(folder)
     kept = Path(checkpoints) if checkpoints else folder.with_name(folder.name + "-checkpoints")
@@ -66,7 +68,8 @@ def train_prepared(
     how = strategy()
     if is_chief(how) and not finished:
         kept.mkdir(parents=True, exist_ok=True)
-        (kept / "settings.json").write_text(json.dumps(settings, indent=1))
+        with whole_file(kept / "settings.json") as unfinished:
+            unfinished.write_text(json.dumps(settings, indent=1))
 
     flow: dict[str, Any] = {
         "batch_size": batch_size,
@@ -87,10 +90,14 @@ def train_prepared(
         )
         keep = tf.keras.callbacks.BackupAndRestore(str(kept))
         model.fit(data, epochs=epochs, steps_per_epoch=batches, verbose=0, callbacks=[keep, progress])
-    except GONE as error:
-        if how.num_replicas_in_sync == 1:
+    except tf.errors.OpError as error:
+        resumes = f"training resumes after epoch {epochs_finished(kept)}."
+        if isinstance(error, GONE) and how.num_replicas_in_sync > 1:
+            raise RuntimeError(f"{_lost(how, error)}: start all workers again: {resumes}") from error
+        if str(kept) not in error.message:
             raise
-        raise RuntimeError(_lost(how, error, epochs_finished(kept))) from error
+        room = f"{kept} can't be written ({reason_of(error)}): make room there, and start again"
+        raise OSError(f"{room}: {resumes}") from error
     finally:
         progress.bar.close()
     if is_chief(how):
@@ -139,13 +146,10 @@ def _check_settings(checkpoints: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _lost(how: tf.distribute.Strategy, error: tf.errors.OpError, finished: int) -> str:
-    """One sentence for a worker whose peer has gone."""
+def _lost(how: tf.distribute.Strategy, error: tf.errors.OpError) -> str:
+    """What a worker says whose peer has gone."""
     me, workers = how.cluster_resolver.task_id, how.num_replicas_in_sync
     named = {int(number) for number in re.findall(r"/job:worker/replica:\d+/task:(\d+)", error.message)} - {me}
     others = sorted(named) or [number for number in range(workers) if number != me]
     who = f"worker {others[0]}" if len(others) == 1 else "another worker"
-    return (
-        f"worker {me} of {workers} stopped, for {who} can't be reached any more ({type(error).__name__}): start all "
-        f"workers again: training resumes after epoch {finished}."
-    )
+    return f"worker {me} of {workers} stopped, for {who} can't be reached any more ({type(error).__name__})"

@@ -21,7 +21,7 @@ from recsys_teach import __version__
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.serving import Server
-from recsys_teach.whole import UNFINISHED, remove_left_over
+from recsys_teach.whole import UNFINISHED, reason_of, remove_left_over
 
 K = tf.TensorSpec([], tf.int32, name="k")
 MANIFEST = Path("assets.extra", "manifest.json")  # TensorFlow Serving passes this folder over
@@ -54,10 +54,8 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         unfinished.chmod(0o755)  # a temporary folder is its owner's alone
         return _numbered(unfinished, folder)
     except (OSError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0].split("; ")[-1].split(" [Op")[0]  # TensorFlow names its operation as well
-        raise OSError(
-            f"the export to {folder} failed ({reason}): make room there, or name another one; nothing of it was kept."
-        ) from error
+        message = f"the export to {folder} failed ({reason_of(error)}): make room there, or name another one;"
+        raise OSError(f"{message} nothing of it was kept.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)  # it isn't there any more if all went well
 

@@ -32,11 +32,24 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         yield unfinished
         unfinished.replace(path)
     except OSError as error:
-        reason = error.strerror or error
-        message = f"{path} can't be written ({reason}): make room there, or name another place; nothing was changed."
+        message = (
+            f"{path} can't be written ({reason_of(error)}): make room there, or name another; nothing was changed."
+        )
         raise OSError(message) from error
     finally:
         unfinished.unlink(missing_ok=True)  # it isn't there any more if all went well
+
+
+def reason_of(error: Exception) -> str:
+    """What the system says of a write that failed, without the words that Python or TensorFlow puts around it.
+
+    >>> reason_of(OSError(28, "No space left on device", "a/b"))
+    'No space left on device'
+    >>> reason_of(Exception("{{node}} a/b.tempstate7; No space left on device [Op:SaveV2]"))
+    'No space left on device'
+    """
+    said = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return said.split("; ")[-1].split(" [Op")[0]
 
 
 def remove_left_over(folder: Path, pattern: str) -> None:

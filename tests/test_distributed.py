@@ -7,12 +7,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import full_disk
 from prepared import write_prepared
 
 import recsys_teach
@@ -171,6 +173,30 @@ def test_one_process_that_was_interrupted_goes_on_too(folder, alone, cut_short):
     for ours, theirs in zip(state(model), state(expected)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     assert epochs_finished(cut_short) == 0
+
+
+def test_a_full_disk_is_told_and_with_more_room_it_goes_on(folder, alone, tmp_path, monkeypatch):
+    """Full while the second epoch is kept: 1,000 bytes are enough for nothing that TensorFlow writes then."""
+    with monkeypatch.context() as patch, ExitStack() as disk:
+
+        def fills(self, batch, logs=None):
+            if self.epoch == 1:
+                disk.enter_context(full_disk(after=1000))
+
+        patch.setattr(Progress, "on_train_batch_end", fills)
+        sentence = rf"^{tmp_path} can't be written \(File too large\): make room .* training resumes after epoch 1\.$"
+        with pytest.raises(OSError, match=sentence):
+            train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=tmp_path)
+    model, losses = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=tmp_path)
+    pd.testing.assert_frame_equal(losses, alone[1].loc[2:], rtol=1e-5)
+    for ours, theirs in zip(state(model), state(alone[0])):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_told(folder, tmp_path):
+    with full_disk(after=0), pytest.raises(OSError, match=r"settings\.json can't be written \(File too large\): make"):
+        train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_training_does_not_go_on_from_there(folder, cut_short):
