@@ -119,6 +119,7 @@ def execute(path: Path, bar: tqdm) -> NotebookNode:
         notebook,
         timeout=CELL_TIMEOUT,
         startup_timeout=120,
+        coalesce_streams=True,  # in how many pieces a text comes is chance
         kernel_name="python3",
         extra_arguments=["--log-level=40"],
         resources={"metadata": {"path": str(path.parent.absolute())}},  # where nbval and Jupyter run it, too
