@@ -123,8 +123,9 @@ def test_every_number_in_the_prose_stands_in_code_or_in_a_checked_output(path):
 def dirty():
     cell = new_code_cell("1", execution_count=7, metadata={"tags": ["scoreboard"], "collapsed": True})
     cell.outputs = [
+        new_output("stream", name="stdout", text="ke"),
         new_output("stream", name="stderr", text="warning"),
-        new_output("stream", name="stdout", text="kept"),
+        new_output("stream", name="stdout", text="pt"),
         new_output("display_data", {WIDGET: {"model_id": "1"}, "text/plain": "VBox()"}),
         new_output("display_data", {WIDGET: {"model_id": "2"}, "text/plain": "x", "text/html": "<b>x</b>"}),
     ]

@@ -5,7 +5,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
@@ -42,8 +42,19 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in code_cells(notebook):
         cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
-        cell.outputs = list(_clean_outputs(cell.outputs))
+        cell.outputs = _joined(_clean_outputs(cell.outputs))
     return notebook
+
+
+def _joined(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+    """Texts that follow each other in one piece: in how many they come is chance."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
@@ -119,7 +130,6 @@ def execute(path: Path, bar: tqdm) -> NotebookNode:
         notebook,
         timeout=CELL_TIMEOUT,
         startup_timeout=120,
-        coalesce_streams=True,  # in how many pieces a text comes is chance
         kernel_name="python3",
         extra_arguments=["--log-level=40"],
         resources={"metadata": {"path": str(path.parent.absolute())}},  # where nbval and Jupyter run it, too
