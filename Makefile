@@ -69,8 +69,8 @@ test: lint classic site-env ## Check everything: style, types, unit tests, noteb
 	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE)
 
 coverage: $(READY) ## Run the unit tests, and tell which lines and branches of the package they don't reach
-	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov tests recsys_teach --ignore-glob='*_in_browser.py' \
-	  --ignore-glob='*test_site*.py' --ignore=tests/test_browser.py
+	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests recsys_teach --ignore-glob='*_in_browser.py' \
+	  --ignore-glob='*test_site*.py' --ignore=tests/test_browser.py --cov
 
 mutants: $(READY) ## Put faults into copies of the package: does a test notice each?
 	TQDM_DISABLE=1 $(BIN)/python tools/mutants.py

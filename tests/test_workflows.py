@@ -148,6 +148,15 @@ def test_the_failure_that_the_page_shows_is_one_of_what_is_stored():
     assert f"-{expected}" in shown
 
 
+def test_coverage_is_asked_for_last_or_it_takes_what_follows_for_what_to_measure():
+    """And pytest would run everything but that."""
+    files = [*PATHS, ROOT / "Makefile", ROOT / ".ci" / "run"]
+    lines = [line.partition("#")[0] for path in files for line in path.read_text().splitlines()]
+    asked = [line.rstrip() for line in lines if "--cov" in line]
+    assert len(asked) >= 3
+    assert all(line.endswith("--cov") for line in asked), asked
+
+
 STAND_IN = """#!/usr/bin/env bash
 printf '%s\\n' "$(basename "$0")" "$@" >> called
 """
