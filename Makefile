@@ -120,7 +120,7 @@ lock: $(READY) ## Renew the locks in requirements/
 	$(BIN)/python tools/lock.py
 
 clean: ## Remove what was built; the notebooks and the locks stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
 $(CREATED):
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit( \

@@ -67,9 +67,10 @@ def load_reviews(source: str | os.PathLike = "generated", *, columns: Mapping[st
 
 def kind_of(path: Path, *, expected: str = '"generated", "amazon" or the path of a file') -> str:
     """How a file of reviews is read, by its name: "csv", "tsv", "json", "jsonl" or "parquet"; refused if it is none."""
-    if ADDRESS.match(str(path)) and not path.exists():
+    there = os.path.exists(path)  # which a name can be too long for, or a folder closed
+    if ADDRESS.match(str(path)) and not there:
         raise ValueError(f"{path} is an address: nothing is fetched from there; download the file, and name that.")
-    if not path.exists():
+    if not there:
         raise FileNotFoundError(f"{path} doesn't exist: expected {expected}.")
     if not path.is_file() or not path.name.lower().endswith(SUFFIXES):
         what = "a folder" if path.is_dir() else "a file of another kind" if path.is_file() else "no regular file"

@@ -5,6 +5,7 @@ else in the package takes tables that `check_reviews` has let through, and check
 """
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ REQUIRED = (USER, PRODUCT, RATING)
 OPTIONAL = (SUMMARY, TIMESTAMP, TITLE, CATEGORY)
 
 LARGEST = 1e6  # stars, either way: errors are squared and summed, and a sum that overflows is no RMSE
+MOST = 10**300  # what a float is sure to hold
 EXACT = 2**53  # a float as large as that may stand for several whole numbers
 FIRST, LAST = -9_214_560_000, 9_214_646_399  # seconds since 1970: the years 1678 to 2261, which every pandas holds
 # Dates as ISO 8601 has them, in the forms that pandas and DuckDB read alike: 01/02/2020 is two days.
@@ -81,7 +83,7 @@ def _ids(values: pd.Series, source: str) -> pd.Series:
     """Ids as `str`: texts as they are, whole numbers in digits; what may stand for two things is none."""
     found = f"a {values.name} that is neither plain text nor a whole number"
     refuse(values.astype(object).map(_no_id), source, found, "expected ids such as 'B00ABC' or 7.", values)
-    text = _text(values, source)
+    text = values.astype(object).map(_as_text).astype(str)
     expected = "every review needs one: fill it in or remove these rows."
     refuse(text.str.strip() == "", source, f"no {values.name}", expected)
     return text
@@ -121,8 +123,16 @@ def _numbers(values: pd.Series) -> pd.Series:
     """The values that are numbers, or texts of numbers; NaN for others, also for dates and truth values."""
     if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values):
         return pd.Series(np.nan, values.index)
-    no_truth = ~values.astype(object).map(lambda value: isinstance(value, bool | np.bool_))
-    return pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan).where(no_truth)
+    numeric = values.astype(object).map(_is_number)
+    known = values if numeric.all() else values.astype(object).where(numeric)
+    return pd.to_numeric(known, errors="coerce").replace([np.inf, -np.inf], np.nan)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return True
+    known = isinstance(value, int | float | Decimal | np.integer | np.floating) and not isinstance(value, bool)
+    return known and not abs(value) > MOST
 
 
 def _ratings(values: pd.Series, source: str, unrated: bool) -> pd.Series:
@@ -142,11 +152,11 @@ def _times(values: pd.Series, source: str) -> pd.Series:
     numbers = _numbers(values)
     if pd.api.types.is_datetime64_any_dtype(values):
         times = pd.to_datetime(values, utc=True)
-    else:
+    elif numbers.isna().all():
         texts = values.astype(str).str.strip()
         dates = texts.where(texts.str.fullmatch(DATE)).str.replace(" UTC", "Z")
         times = pd.to_datetime(dates, utc=True, errors="coerce", format="ISO8601")
-    if not numbers.isna().all():
+    else:
         refuse(numbers.isna(), source, no_time, expected, values)
         written = np.logical_or.reduce([numbers.between(*ends) for ends in WRITTEN])
         in_digits = f"a {TIMESTAMP} that is a year or a date in digits"

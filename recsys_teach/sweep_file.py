@@ -7,8 +7,6 @@ leads to a wrong one later.
 import json
 import math
 import os
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
@@ -23,11 +21,6 @@ ARRAYS = ("weights", "user_tables", "product_tables", "bought", "bought_later")
 FACTS = {"mean", "taste", "users", "catalogue", "board", "baselines"}
 METRICS = ["hit@1", "hit@10", "hit@50", "ndcg@10", "mrr", "rmse"]
 BASELINES = ["popularity", "damped biases", "oracle"]
-# What reading a file that is no sweep may lead to.
-BROKEN = (
-    *(ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError),
-    *(zlib.error, zipfile.BadZipFile),
-)
 
 
 def write_sweep(path: str | os.PathLike, fields: dict[str, Any]) -> None:
@@ -44,7 +37,7 @@ def read_sweep(path: str | os.PathLike) -> dict[str, Any]:
     """The fields of the sweep that was written there.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError, OSError: there is no such file, or it can't be read.
         ValueError: it isn't what `write_sweep` writes; the sentence says what is wrong with it, if that can be said.
     """
     try:
@@ -56,7 +49,9 @@ def read_sweep(path: str | os.PathLike) -> dict[str, Any]:
         return _checked(facts, arrays)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}: save a sweep there first, with its method save.") from None
-    except BROKEN as error:
+    except Exception as error:  # whatever a stranger's file may lead to
+        if isinstance(error, OSError) and error.errno:
+            raise OSError(f"{path} can't be read ({error.strerror}): name a file that can.") from error
         reason = f" ({printable(error)})" if isinstance(error, _FaultError) else ""
         message = f"{path} is no sweep that this version can read{reason}: train it again, and save it."
         raise ValueError(message) from error

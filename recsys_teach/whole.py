@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LEFT_OVER = 24 * 3600  # seconds: what is older isn't being written any more, its process was killed
@@ -37,7 +37,8 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         )
         raise OSError(message) from error
     finally:
-        unfinished.unlink(missing_ok=True)  # it isn't there any more if all went well
+        with suppress(OSError):  # or it would hide what went wrong before
+            unfinished.unlink(missing_ok=True)  # it isn't there any more if all went well
 
 
 def reason_of(error: Exception) -> str:
@@ -48,7 +49,7 @@ def reason_of(error: Exception) -> str:
     >>> reason_of(Exception("{{node}} a/b.tempstate7; No space left on device [Op:SaveV2]"))
     'No space left on device'
     """
-    said = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    said = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
     return said.split("; ")[-1].split(" [Op")[0]
 
 

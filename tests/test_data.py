@@ -201,3 +201,8 @@ def test_a_column_can_be_renamed_to_one_of_ours_only(tmp_path):
     path.write_bytes(GOOD)
     with pytest.raises(ValueError, match="columns= names 'ratings': expected one of user_id, product_id, rating"):
         load_reviews(path, columns={"rating": "ratings"})
+
+
+def test_a_name_that_no_file_can_have_is_of_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"xx\.csv doesn't exist: expected"):
+        load_reviews(tmp_path / ("x" * 300 + ".csv"))

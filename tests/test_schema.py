@@ -259,3 +259,12 @@ def test_a_rating_is_a_million_at_the_most(rating):
     message = refusal(table(rating=pd.Series([1e6, -1e6, rating], [30, 10, 20], dtype=object)))
     assert "1 row with a rating that is no number of stars" in message
     assert "counted from 0: 2; expected a number such as 4.5, a million at the most." in message
+
+
+@pytest.mark.parametrize("column", ["rating", "timestamp"])
+@pytest.mark.parametrize(
+    "values", [pd.period_range("2020-01-01", periods=3), [1 + 2j, 3 + 0j, 4 + 0j], [10**400, 5, 4], [-(10**400), 5, 4]]
+)
+def test_what_is_no_plain_number_is_neither_stars_nor_a_time(column, values):
+    """Periods are counted in days since 1970 inside, and a float has no room for 400 digits."""
+    assert f"a {column} that is no" in refusal(table(**{column: values}))

@@ -304,6 +304,17 @@ def test_a_file_whose_content_does_not_fit_is_refused_with_what_is_wrong(tmp_pat
     assert fault in str(error.value)
 
 
+def test_a_number_beyond_all_floats_is_refused(tmp_path):
+    damaged(tmp_path / "a.npz", {"mean": 10**400}, {})
+    with pytest.raises(ValueError, match="is no sweep that this version can read"):
+        Sweep.load(tmp_path / "a.npz")
+
+
+def test_a_folder_is_no_file_of_a_sweep(tmp_path):
+    with pytest.raises(OSError, match=r"can't be read \(Is a directory\): name a file"):
+        Sweep.load(tmp_path)
+
+
 def test_a_file_with_half_a_character_is_refused(tmp_path):
     damaged(tmp_path / "a.npz", {"catalogue/title": ["a", "b", "\ud800"]}, {})
     with pytest.raises(ValueError, match="is no sweep that this version can read"):

@@ -5,7 +5,7 @@ import os
 import pytest
 from full_disk import full_disk
 
-from recsys_teach.whole import UNFINISHED, remove_left_over, whole_file
+from recsys_teach.whole import UNFINISHED, reason_of, remove_left_over, whole_file
 
 
 @pytest.fixture
@@ -66,7 +66,15 @@ def test_a_folder_that_is_missing_and_a_name_that_is_a_folder_are_told(path):
         write(path.parent / "nowhere" / "a")
     with pytest.raises(OSError, match="can't be written"):
         write(path.parent)
+    with pytest.raises(OSError, match=r"x can't be written \(Not a directory\): make"):
+        write(path / "x")
+    with pytest.raises(OSError, match=r"can't be written \(File name too long\): make"):
+        write(path.parent / ("x" * 250))
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_an_error_without_words_is_told_by_its_name():
+    assert reason_of(OSError()) == "OSError"
 
 
 def test_what_was_left_over_is_removed_a_day_later_and_nothing_else_is(path):
