@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import duckdb
 
 from recsys_teach import __version__, stages
 from recsys_teach.manifest import FORMAT
-from recsys_teach.resume import already_there, known_files, open_database, plain_errors, run_stages
+from recsys_teach.resume import already_there, interruptible, known_files, open_database, plain_errors, run_stages
 from recsys_teach.sources import read_source
 
 
@@ -75,10 +76,8 @@ def prepare(
             return already_there(out, request)
         work.mkdir(exist_ok=True)
         con = open_database(work, request, memory_limit=memory_limit, threads=threads)
-        try:
+        with closing(con), interruptible(con):
             manifest = _run(con, paths, work / "finished", request)
-        finally:
-            con.close()
         (work / "finished").rename(out)
         shutil.rmtree(work)
     return manifest

@@ -6,10 +6,13 @@ stages are done.
 
 import json
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import duckdb
@@ -89,12 +92,31 @@ def run_stages(con: duckdb.DuckDBPyConnection, stages: Mapping[str, Callable[[],
 
 
 @contextmanager
+def interruptible(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Ctrl-C stops all of DuckDB's threads; of its own it stops one, and may wait until the others are at the end."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # there is no Ctrl-C to hear
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        con.interrupt()
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def plain_errors(partial: Path, memory_limit: str) -> Iterator[None]:
     """What the disk and DuckDB refuse, in one sentence."""
     try:
         yield
-    except RuntimeError as error:
-        if "interrupted" in str(error):  # what DuckDB makes of Ctrl-C
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if "interrupted" in str(error).lower():  # what DuckDB makes of Ctrl-C
             raise KeyboardInterrupt from error
         raise
     except (duckdb.Error, OSError) as error:

@@ -119,7 +119,7 @@ def _whole(path: Path) -> Iterator[None]:
         unpacked = pool.submit(_unpack, path, bar, stop)
         try:
             yield
-        except (KeyboardInterrupt, RuntimeError):  # the latter is what DuckDB makes of Ctrl-C
+        except (KeyboardInterrupt, RuntimeError, duckdb.InterruptException):  # the latter are DuckDB's words for it
             stop.set()
             raise
         finally:

@@ -10,7 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("duckdb", reason="DuckDB isn't installed: pip install recsys-teach[scale]")
+
+import duckdb
 
 import recsys_teach
 from recsys_teach import prepare as module
@@ -27,6 +31,7 @@ from recsys_teach.amazon import write_amazon
 from recsys_teach.baselines import DampedBiases
 from recsys_teach.data import load_reviews
 from recsys_teach.prepare import prepare
+from recsys_teach.resume import interruptible
 from recsys_teach.shop import generate_shop
 
 PACKAGE = Path(recsys_teach.__file__).parent
@@ -634,3 +639,33 @@ def test_two_runs_at_once_do_not_meet(tmp_path, amazon, monkeypatch):
     assert "another run is at work in" in seen[0].splitlines()[-1]
     prepare(amazon, tmp_path / "whole")
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
+
+
+def test_ctrl_c_stops_all_of_duckdbs_threads():
+    """That DuckDB heeds it is for `test_interrupts`; here: that it is told, and that the old handler is back."""
+    told, before = [], signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible(SimpleNamespace(interrupt=lambda: told.append("stop"))):
+        signal.raise_signal(signal.SIGINT)
+    assert told == ["stop"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), duckdb.InterruptException("Interrupted!")])
+def test_what_duckdb_makes_of_ctrl_c_is_ctrl_c_again_and_the_next_run_goes_on(tmp_path, amazon, monkeypatch, error):
+    def interrupted(con):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "learn", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(amazon, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    prepare(amazon, tmp_path / "out")
+    prepare(amazon, tmp_path / "whole")
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
+
+
+def test_in_a_thread_that_hears_no_ctrl_c_it_works_too(tmp_path, amazon):
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(prepare, amazon, tmp_path / "out").result()
+    assert sum(found["rows"].values()) == len(REVIEWS)

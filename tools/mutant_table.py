@@ -80,6 +80,10 @@ _TABLE = {
         ("milliseconds of a file are taken for something else", "test_every_format_gives_the_same_bytes",
          "WHEN 'ms' THEN 1000 WHEN", "WHEN 'ms' THEN 10000 WHEN"),
     ],
+    ("resume", "test_prepare"): [
+        ("Ctrl-C stops one thread of DuckDB's, not all", "test_ctrl_c_stops_all_of_duckdbs_threads",
+         "        con.interrupt()\n", ""),
+    ],
     ("stages", "test_prepare"): [
         ("products' biases aren't damped on disk", "test_biases_by_hand",
          "(count(*) + {damping}) AS bias\nFROM train, facts", "count(*) AS bias\nFROM train, facts"),
