@@ -34,7 +34,7 @@ FORMATS: tuple[dict[str, str], ...] = (
     ),
 )
 SEPARATORS = {"csv": ",", "tsv": "\t"}
-ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")
+ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:[/\\]")  # the latter in a path on Windows
 MARKS = {"semicolons": ";", "tabs": "\t", "commas": ",", "bars": "|", "double colons": "::"}
 CHUNK = 2**20
 PLAIN: Any = {"header": None, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}  # for `pandas.read_csv`

@@ -41,7 +41,7 @@ def read_manifest(folder: str | os.PathLike) -> dict[str, Any]:
     if found != FORMAT:
         raise ValueError(f"{path} says format {found!r}: expected {FORMAT}; {REMEDY} with this version.")
     rows = manifest.get("rows")
-    facts = manifest | (rows if isinstance(rows, dict) else {})
+    facts = (rows if isinstance(rows, dict) else {}) | manifest
     for name, (least, most) in NUMBERS.items():
         found = facts.get(name)
         if type(found) not in (int, type(most)) or not least <= found <= most:

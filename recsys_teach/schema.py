@@ -53,12 +53,13 @@ def check_reviews(reviews: pd.DataFrame, *, source: str = "the reviews table", u
             number; a rating that is missing, no number, or beyond a million stars; a timestamp that is missing or no
             time from 1678 to 2261; the sentence names the first rows concerned.
     """
-    twice = reviews.columns[reviews.columns.duplicated()].intersection([*REQUIRED, *OPTIONAL])
-    if len(twice):
+    names = list(reviews.columns)  # those of several levels are tuples, and none of ours
+    twice = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
+    if twice:
         raise ValueError(f"{source} has more than one column {twice[0]!r}: keep one of them.")
-    missing = [column for column in REQUIRED if column not in reviews.columns]
-    if missing and len(reviews.columns):
-        found = listed(reviews.columns)
+    missing = [column for column in REQUIRED if column not in names]
+    if missing and names:
+        found = listed(names)
         raise ValueError(
             f"{source} has no column {' and no column '.join(map(repr, missing))} (columns found: {found}): "
             f'rename yours, for instance load_reviews(path, columns={{"their name": "{missing[0]}"}}), '

@@ -17,12 +17,10 @@ import duckdb
 from tqdm.auto import tqdm
 
 from recsys_teach.bars import progress_bar
-from recsys_teach.data import json_lines, kind_of, known_columns, unreadable
+from recsys_teach.data import CHUNK, json_lines, kind_of, known_columns, unreadable
 from recsys_teach.readers import NO_COLUMN, READ, RULES, reader_of
 from recsys_teach.schema import PRODUCT, RATING, REQUIRED, TIMESTAMP, USER
 from recsys_teach.sentences import listed, shown
-
-CHUNK = 2**20
 
 
 def read_source(con: duckdb.DuckDBPyConnection, path: Path, table: str, *, seed: int = 0) -> None:

@@ -175,7 +175,14 @@ def test_a_parquet_file_that_names_another_file_doesnt_lead_there(tmp_path):
         prepare(path, tmp_path / "out")
 
 
-ADDRESSES = ("http://127.0.0.1:9/a.csv", "https://h/a.csv.gz", "file:///a.csv", "s3://b/a.parquet", "hf://d/a.parquet")
+ADDRESSES = (
+    "http://127.0.0.1:9/a.csv",
+    "https://h/a.csv.gz",
+    "file:///a.csv",
+    "s3://b/a.parquet",
+    "hf://d/a.parquet",
+    r"ftp:\\h\a.csv",
+)
 
 
 @pytest.fixture
@@ -203,7 +210,7 @@ def test_an_address_is_refused_and_nobody_is_asked(tmp_path, monkeypatch, no_net
 def test_a_file_whose_path_looks_like_an_address_is_that_file(tmp_path, monkeypatch, no_network, address):
     monkeypatch.chdir(tmp_path)
     path = Path(address)
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     TABLE.to_parquet(path.absolute()) if path.suffix == ".parquet" else TABLE.to_csv(path.absolute(), index=False)
     assert load_reviews(address)["rating"].tolist() == TABLE["rating"].tolist()
     assert prepare(address, "out", lanes=1)["users"] == 2

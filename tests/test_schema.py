@@ -117,6 +117,14 @@ def test_a_missing_column_is_named_with_those_found_and_the_remedy(column):
     assert f'columns={{"their name": "{column}"}}' in message
 
 
+def test_columns_of_several_levels_are_none_of_ours():
+    reviews = table()
+    reviews.columns = pd.MultiIndex.from_product([["shop"], reviews.columns])
+    message = refusal(reviews)
+    assert "has no column 'user_id' and no column 'product_id' and no column 'rating'" in message
+    assert "(columns found: ('shop', 'user_id'), " in message
+
+
 def test_every_missing_column_is_named():
     assert "no column 'user_id' and no column 'product_id' (" in refusal(pd.DataFrame({"rating": [1]}))
 

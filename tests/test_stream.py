@@ -172,6 +172,7 @@ def cut(path):
         (lambda out: rewrite(out, lanes="../8"), ValueError, ["says lanes '../8'"]),
         (lambda out: rewrite(out, lanes=8.0), ValueError, ["says lanes 8.0"]),
         (lambda out: rewrite(out, lanes=True), ValueError, ["says lanes True"]),
+        (lambda out: rewrite(out, lanes="8", rows={"lanes": 8}), ValueError, ["says lanes '8'"]),
         (lambda out: rewrite(out, rows=None), ValueError, ["says train None: expected a number"]),
         (lambda out: rewrite(out, rows={"train": -1}), ValueError, ["says train -1: expected a number from 0"]),
         (lambda out: rewrite(out, mean_rating=float("nan")), ValueError, ["says mean_rating nan"]),
