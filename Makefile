@@ -35,6 +35,8 @@ MACOS := $(VENV)/macos-pins
 # Processes that the tests are dealt out to, file by file; each may take 3 GB.
 WORKERS ?= 2
 SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+# One thread in each, for together they have the cores busy already: a sixth less work. test_determinism has more.
+ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -66,14 +68,14 @@ site: site-env ## Build the course as a static site: build/site/html/index.html
 site-env: $(SITE_READY) ## Create .venv/site: Sphinx and its theme, for the site
 
 test: lint classic site-env ## Check everything: style, types, unit tests, notebooks
-	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE)
+	$(ONE_THREAD) TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE)
 
 coverage: $(READY) ## Run the unit tests, and tell which lines and branches of the package they don't reach
-	TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests recsys_teach --ignore-glob='*_in_browser.py' \
+	$(ONE_THREAD) TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests recsys_teach --ignore-glob='*_in_browser.py' \
 	  --ignore-glob='*test_site*.py' --ignore=tests/test_browser.py --cov
 
 mutants: $(READY) ## Put faults into copies of the package: does a test notice each?
-	TQDM_DISABLE=1 $(BIN)/python tools/mutants.py
+	$(ONE_THREAD) TQDM_DISABLE=1 $(BIN)/python tools/mutants.py
 
 test-colab: $(COLAB_COURSE)/ready $(COLAB_CLASSIC)/ready handout ## Run notebooks and hand-outs with what Google Colab has
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests/environments/check_colab.py

@@ -55,9 +55,10 @@ def sweep(parts: Split) -> tuple[pd.DataFrame, list[np.ndarray]]:
 
 
 def start(*what: str, users: int = USERS, python: str = sys.executable, **environment: str) -> subprocess.Popen:
-    """A fresh process that trains this."""
+    """A fresh process that trains this, with as many threads as there are cores unless it is told otherwise."""
     command = [python, __file__, f"--users={users}", *what]
-    variables = os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"} | environment
+    inherited = {name: value for name, value in os.environ.items() if name not in THREADS}
+    variables = inherited | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"} | environment
     return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True)
 
 
