@@ -35,6 +35,7 @@ RULES = {
     "broken_user": BROKEN.format("user_id"),
     "broken_product": BROKEN.format("product_id"),
     "date": f"'{DATE}'",
+    "no_seconds": "'([T ][0-9]{2}:[0-9]{2})(Z| UTC|[+-].*)$'",
     "exact": EXACT,
     "first": FIRST,
     "largest": LARGEST,
@@ -46,7 +47,8 @@ Sql = tuple[str, str]  # of a column: its text, and whether that is neither a te
 NO_COLUMN: Sql = ("CAST(NULL AS VARCHAR)", "FALSE")
 
 # Numbers and seconds since 1970 out of the texts, and what is wrong with a row; the rules are those of `schema`.
-# DuckDB reads 1_000 for a number, and divides whole numbers towards 0. What is slow is asked of few rows.
+# DuckDB reads 1_000 for a number, and divides whole numbers towards 0; before 2 it wants seconds where there is a zone.
+# What is slow is asked of few rows.
 READ = """
 CREATE OR REPLACE TABLE {table} AS
 WITH texts AS (
@@ -59,12 +61,13 @@ WITH texts AS (
             WHEN abs(number) < 1e11 THEN 's' WHEN abs(number) < 1e14 THEN 'ms' WHEN abs(number) < 1e17 THEN 'µs'
             ELSE 'ns' END AS unit,
         CASE unit WHEN 's' THEN 1 WHEN 'ms' THEN 1000 WHEN 'µs' THEN 1000000 ELSE 1000000000 END AS per,
-        CASE WHEN number IS NULL THEN trim(time_text, {blanks}) END AS date
+        CASE WHEN number IS NULL THEN trim(time_text, {blanks}) END AS date,
+        regexp_replace(date, {no_seconds}, '\\1:00\\2') AS whole_date
     FROM texts
 ), typed AS (
     SELECT *, CASE WHEN {written} THEN time_text END AS written,
         CASE WHEN unit = 'dates' THEN CASE WHEN regexp_full_match(date, {date})
-                THEN epoch_us(date_trunc('second', try_cast(date AS TIMESTAMPTZ))) // 1000000 END
+                THEN epoch_us(date_trunc('second', try_cast(whole_date AS TIMESTAMPTZ))) // 1000000 END
             WHEN abs(number) < {exact} THEN try_cast(floor(number / per) AS BIGINT)
             ELSE try_cast(time_text AS BIGINT) // per - CAST(try_cast(time_text AS BIGINT) % per < 0 AS BIGINT)
             END AS second,

@@ -95,7 +95,8 @@ def _readable(path: Path, kind: str) -> Iterator[None]:
             raise
         reason: Exception = error
         if not isinstance(error, UnicodeDecodeError):
-            reason = ValueError(re.split(r"\n(?:Possible|Try |LINE |\s*\n)", str(error))[0])
+            said = str(error).replace(str(path.absolute()), path.name)
+            reason = ValueError(re.split(r"\n(?:Possible|Try |LINE |\s*\n)", said)[0])
         if "json" in kind:
             try:
                 for _ in json_lines(path):

@@ -94,7 +94,12 @@ def test_what_is_written_is_read(folder, suffix, rows):
 def test_prepare_reads_what_load_reviews_reads(folder, prepared, suffix, rows):
     path = write(folder / f"both.{suffix}", pd.DataFrame(rows, columns=NAMES))
     if (found := prepared(path)) is not None or "sv" not in suffix:  # DuckDB can't read some ends of lines in quotes
-        assert found == loaded(path)
+        assert found == nearly(loaded(path))
+
+
+def nearly(rows):
+    """The rows, with ratings whose last digit is free: pandas 2 rounds it its own way."""
+    return rows and [(*ids, pytest.approx(rating, rel=1e-15), time) for *ids, rating, time in rows]
 
 
 def file_of(path, rating="5", time="1600000000"):
@@ -120,7 +125,7 @@ def number(text):
 def test_a_rating_is_a_number_up_to_a_million_or_refused(folder, prepared, text):
     path = file_of(folder / "rating.csv", rating=text)
     rows = loaded(path)
-    assert rows == prepared(path)
+    assert prepared(path) == nearly(rows)
     if abs(number(text)) <= 1e6:
         assert rows[1][2] == pytest.approx(number(text), rel=1e-15)
     else:
