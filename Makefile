@@ -35,7 +35,7 @@ MACOS := $(VENV)/macos-pins
 # Processes that the tests are dealt out to, file by file; each may take 3 GB.
 WORKERS ?= 2
 SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
-# One thread in each, for together they have the cores busy already: a sixth less work. test_determinism has more.
+# One thread in each, for together they have the cores busy already: 7 % less work. test_determinism has more.
 ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
