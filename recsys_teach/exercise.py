@@ -1,17 +1,20 @@
 """Layer 3: what an exercise is, and what is said about an answer to it.
 
 An exercise knows a right answer and the usual mistakes: answers of the same kind, each with the words that help the
-one who made it. An answer is *probed*, mostly by calling it with planted numbers, and what comes out is compared with
-what comes out of these.
+one who made it. An answer is called with planted inputs, and what comes out is compared with what comes out of these.
+There are two inputs or more, which differ in everything, since a wrong answer may be right for one by coincidence.
 """
 
 import inspect
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from html import escape
+from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from recsys_teach.verbatim import without_formulas
 
@@ -19,10 +22,21 @@ NOT_ATTEMPTED, NOT_YET, RIGHT = "not attempted", "not yet", "right"
 DOTS = "put your answer in the place of the three dots."
 NOTHING = "it returns nothing: a function needs return."
 COLOURS = {NOT_ATTEMPTED: "#7F7F7F", NOT_YET: "#E69F00", RIGHT: "#009E73"}
+LONG = 250  # characters of a value in a sentence
 
 
 def _itself(answer: Any) -> Any:
     return answer
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The result of an answer that raised an error."""
+
+    error: Exception
+
+    def __repr__(self) -> str:
+        return f"{_error(self)}: {self.error}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +49,13 @@ class Exercise:
         mistakes: the usual wrong answers, each with what is said about it.
         hint: a step towards the solution, for one who doesn't know how to begin.
         right: what a right answer means.
-        probe: an answer → what of it is compared. It makes its inputs anew each time, for an answer may change them.
+        inputs: the arguments of each call of an answer. An answer gets copies, since it may change them.
+        look: the result of a call → what of it is compared.
+        probe: an answer → what of it is compared, where calling it with `inputs` isn't enough.
+        also: other right answers that give something else, where the exercise leaves a choice.
         verdict: what came out of the probe → what is wrong with it, None if nothing is. Where there are many right
             answers (a model that is good enough), this takes the place of the comparison.
-        given: what the probe gives to an answer, or does with it, as the beginning of a sentence ("For k = 5"): it is
-            shown to who makes a mistake that nobody foresaw.
+        given: how a result was looked at or probed, for a sentence ("after a softmax of each row").
         solution: what is shown as the solution; without it, the source of `reference`.
     """
 
@@ -48,35 +64,57 @@ class Exercise:
     mistakes: tuple[tuple[Any, str], ...]
     hint: str
     right: str
+    inputs: tuple[tuple[Any, ...], ...] = ()
+    look: Callable[[Any], Any] = _itself
     probe: Callable[[Any], Any] = _itself
+    also: tuple[Any, ...] = ()
     verdict: Callable[[Any], str | None] | None = None
     given: str = ""
     solution: str = ""
 
-    def complaint(self, result: Any) -> str | None:
-        """What is wrong with an answer of which the probe made `result`; None if nothing is."""
+    def results(self, answer: Any) -> list[Any]:
+        """What comes out of an answer: a result for each of the inputs, or the only one of the probe."""
+        if not self.inputs:
+            return [_attempt(self.probe, answer)]
+        return [self._looked_at(_attempt(answer, *deepcopy(given))) for given in self.inputs]
+
+    def _looked_at(self, result: Any) -> Any:
+        if empty(result) or isinstance(result, Stopped):
+            return result
+        looked = _attempt(self.look, result)
+        return result if isinstance(looked, Stopped) else looked  # a result of another kind is compared as it is
+
+    def complaint(self, results: list[Any]) -> str | None:
+        """What is wrong with an answer that has these results; None if nothing is."""
         if self.verdict is not None:
-            return self.verdict(result)
-        expected = self.probe(self.reference)
-        if same(result, expected):
+            return _stop(results[0]) if isinstance(results[0], Stopped) else self.verdict(results[0])
+        if any(same(results, self.results(right)) for right in (self.reference, *self.also)):
             return None
         for mistake, words in self.mistakes:
-            if same(result, self.probe(mistake)):
+            if same(results, self.results(mistake)):
                 return words
-        lead = f"{self.given} it" if self.given else "It"
-        return f"Not right, nor one of the usual mistakes. {lead} gives {_difference(result, expected)}."
+        return self._unforeseen(results)
+
+    def _unforeseen(self, results: list[Any]) -> str:
+        """What the answer gives for the first input for which it isn't right."""
+        expected = self.results(self.reference)
+        place = next(place for place, result in enumerate(results) if not same(result, expected[place]))
+        given = zip(inspect.signature(self.reference).parameters, self.inputs[place]) if self.inputs else ()
+        call = ", ".join(f"{name} = {_planted(value)}" for name, value in given)
+        if isinstance(results[place], Stopped):
+            instead = f", where a {_error(expected[place])} is right" if isinstance(expected[place], Stopped) else ""
+            return _stop(results[place]) + instead + (f" (for {call})" if call else "")
+        lead = (f"For {call} it gives" if call else "It gives") + (f", {self.given}," if self.given else "")
+        return f"Not right, nor one of the usual mistakes. {lead} {_difference(results[place], expected[place])}."
 
     def check(self, answer: Any) -> "Feedback":
         """What there is to say about this answer."""
         if empty(answer):
             return Feedback(self, NOT_ATTEMPTED, DOTS)
-        try:
-            result = self.probe(answer)
-        except Exception as error:  # whatever a learner's code may raise
-            return Feedback(self, NOT_YET, f"Your answer stopped with {type(error).__name__}: {error}")
-        if empty(result):
-            return Feedback(self, NOT_ATTEMPTED, NOTHING if _none(result) else DOTS)
-        words = self.complaint(result)
+        results = self.results(answer)
+        if empty(results):
+            return Feedback(self, NOT_ATTEMPTED, NOTHING if _none(results) else DOTS)
+        words = self.complaint(results)
         return Feedback(self, RIGHT, self.right) if words is None else Feedback(self, NOT_YET, words)
 
     def source(self) -> str:
@@ -133,42 +171,111 @@ def empty(answer: Any) -> bool:
 
 def same(one: Any, other: Any) -> bool:
     """Are two results equal, whatever holds the numbers: a list, an array, a series or a tensor?"""
-    if isinstance(one, dict | list | tuple) and isinstance(other, dict | list | tuple):
-        if isinstance(one, dict) and isinstance(other, dict):
-            return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, Stopped) or isinstance(other, Stopped):
+        return isinstance(one, Stopped) and isinstance(other, Stopped) and type(one.error) is type(other.error)
+    one, other = (list(each) if _holds_objects(each) else each for each in (one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(same(left, right) for left, right in zip(one, other))
     left, right = _array(one), _array(other)
-    if left.shape != right.shape:
+    if left.shape != right.shape or _kind(left) != _kind(right):  # "1" isn't 1
         return False
-    if {left.dtype.kind, right.dtype.kind} <= set("biuf"):
+    if _kind(left) == "number":
         return bool(np.allclose(left.astype(float), right.astype(float), rtol=1e-4, atol=1e-6, equal_nan=True))
-    if (left.dtype.kind in "biuf") != (right.dtype.kind in "biuf"):
-        return False  # "1" isn't 1
     return left.astype(str).tolist() == right.astype(str).tolist()
+
+
+def _holds_objects(result: Any) -> bool:
+    return isinstance(result, np.ndarray | pd.Series) and result.ndim > 0 and result.dtype == object
 
 
 def _none(result: Any) -> bool:
     return all(map(_none, result)) if isinstance(result, tuple | list) else result is None
 
 
-def _array(result: Any) -> np.ndarray:
+def _attempt(function: Callable, *given: Any) -> Any:
     try:
-        return np.asarray(result)
+        return function(*given)
+    except Exception as error:  # whatever a learner's code may raise
+        return Stopped(error)
+
+
+def _error(stopped: Stopped) -> str:
+    return type(stopped.error).__name__
+
+
+def _stop(stopped: Stopped) -> str:
+    return f"Your answer stopped with {stopped}"
+
+
+def _array(result: Any) -> np.ndarray:
+    """A result as an array; numbers and texts that are held as objects get their type."""
+    try:
+        array = np.asarray(result)
     except ValueError:  # parts of different lengths
-        return np.array(str(result))
+        array = np.empty((), object)
+        array[()] = result
+    if array.dtype.kind == "O":
+        parts = array.ravel().tolist()
+        if all(isinstance(part, Real | np.bool_) for part in parts):
+            return array.astype(float)
+        if all(isinstance(part, str | bytes) for part in parts):
+            return array.astype(str)
+    return array
+
+
+def _kind(array: np.ndarray) -> str:
+    return "number" if array.dtype.kind in "biuf" else "text" if array.dtype.kind in "US" else "object"
 
 
 def _difference(result: Any, expected: Any) -> str:
-    """Both, side by side, or their shapes, if these differ."""
-    one, other = _array(result), _array(expected)
-    numbers = {one.dtype.kind, other.dtype.kind} <= set("biuf")
-    if numbers and one.shape != other.shape and one.ndim and other.ndim:
-        return f"the shape {one.shape}, where {other.shape} is right"
-    return f"{_short(result)}, where {_short(expected)} is right"
+    """Both side by side, or how their types or shapes differ; of something long, the first part that differs."""
+    if isinstance(expected, Stopped):
+        return f"{_cut(_short(result, 3))}, where a {_error(expected)} is right"
+    arrays = _array(result), _array(expected)
+    kinds = {_kind(array) for array in arrays}
+    if kinds == {"number", "text"}:  # '0.6' and 0.6
+        return "{}, where {} right".format(_named(arrays[0]), _named(arrays[1]) + (" are" if arrays[1].ndim else " is"))
+    if kinds == {"number"} and arrays[0].shape != arrays[1].shape:
+        shapes = [f"the shape {array.shape}" if array.ndim else "a single number" for array in arrays]
+        return f"{shapes[0]}, where {shapes[1]} is right"
+    pairs = ([_short(each, digits) for each in (result, expected)] for digits in range(3, 17))
+    texts = next((pair for pair in pairs if pair[0] != pair[1]), ["something else", _short(expected)])
+    if "object" in kinds or max(map(len, texts)) > LONG:
+        parts = [_parts(each) for each in (result, expected)]
+        if parts[0] and len(parts[0]) == len(parts[1]):
+            place = next(place for place, pair in enumerate(zip(*parts)) if not same(*pair))
+            inner = _difference(parts[0][place], parts[1][place])
+            return f"at [{place}]{inner[3:]}" if inner.startswith("at [") else f"at [{place}] {inner}"
+    return f"{_cut(texts[0])}, where {_cut(texts[1])} is right"
 
 
-def _short(result: Any) -> str:
+def _named(array: np.ndarray) -> str:
+    name = "boolean" if array.dtype.kind == "b" else _kind(array)
+    return f"the {name}{'s' if array.ndim else ''} {_cut(_short(array, 3))}"
+
+
+def _parts(result: Any) -> list[Any]:
+    return list(result) if isinstance(result, list | tuple) else list(array) if (array := _array(result)).ndim else []
+
+
+def _short(result: Any, digits: int | None = None) -> str:
+    """A result in one line, rounded to so many digits."""
     array = _array(result)
-    array = array.round(3) if array.dtype.kind == "f" else array
-    text = str(array.tolist() if array.dtype.kind in "biuf" else result)
-    return text if len(text) < 160 else text[:157] + "..."
+    if array.dtype.kind == "f" and digits is not None:
+        array = array.astype(float).round(digits)
+    return " ".join(repr(array.tolist()).split())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONG else f"{text[:LONG]}…"
+
+
+def _planted(value: Any) -> str:
+    """An input in one line."""
+    if isinstance(value, pd.DataFrame):
+        numbered = isinstance(value.index, pd.RangeIndex) and value.index.name is None
+        value = (value if numbered else value.reset_index()).to_dict("list")
+    value = value.to_dict() if isinstance(value, pd.Series) else value
+    return _cut(_short(value))

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from recsys_teach.exercise import Exercise, empty
+from recsys_teach.exercise import Exercise
 
 TRAIN = pd.DataFrame(  # ten rows, seven users, five products
     {"user_id": list("aabbcdefgg"), "product_id": ["p1", "p2", "p1", "p3", "p1", "p4", "p2", "p5", "p1", "p3"]}
@@ -11,8 +11,8 @@ TRAIN = pd.DataFrame(  # ten rows, seven users, five products
 TEST = pd.DataFrame(
     {"user_id": list("abcdxxxyy"), "product_id": [*("p3", "p1", "p1", "p2"), *("p9", "p1", "p4", "p4", "p2")]}
 )
-LISTS = (1, 3, 8)  # the last is longer than the shop
-RATES = ((0.43, 200), (0.09, 200), (0.43, 20_000))
+OTHER_TRAIN = pd.DataFrame({"user_id": list("qrrqstq"), "product_id": ["k", "m", "n", "o", "k", "u", "v"]})
+OTHER_TEST = pd.DataFrame({"user_id": list("zqzwrzv"), "product_id": ["m", "k", "x", "o", "k", "n", "u"]})
 
 
 def new_user_rows(train, test):
@@ -39,9 +39,15 @@ def earlier_texts(reviews):
     return texts
 
 
-def _diary():
-    """Eight reviews, not in the order of time: two of ann's have one timestamp, one of bob's has no words."""
-    rows = [
+def _diary(rows):
+    """Reviews of these rows: user, product, day, summary."""
+    reviews = pd.DataFrame(rows, columns=["user_id", "product_id", "day", "summary"])
+    times = pd.Timestamp("2013-01-01", tz="UTC") + pd.to_timedelta(reviews.pop("day"), unit="D")
+    return reviews.assign(timestamp=times)
+
+
+DIARY = _diary(  # not in the order of time: two of ann's have one timestamp, one of bob's has no words
+    [
         ("ann", "gps", 5, "Love it"),
         ("bob", "gps", 2, "Too loud"),
         ("ann", "television", 1, "Sharp picture"),
@@ -51,18 +57,21 @@ def _diary():
         ("bob", "television", 8, ""),
         ("bob", "cable", 9, "Works"),
     ]
-    reviews = pd.DataFrame(rows, columns=["user_id", "product_id", "day", "summary"])
-    times = pd.Timestamp("2013-01-01", tz="UTC") + pd.to_timedelta(reviews.pop("day"), unit="D")
-    return reviews.assign(timestamp=times)
+)
+OTHER_DIARY = _diary(  # dan wrote the same twice
+    [
+        ("dan", "lens", 30, "Blurred"),
+        ("eve", "lens", 12, "Clear"),
+        ("dan", "case", 10, "Good"),
+        ("dan", "lamp", 20, "Good"),
+        ("eve", "lamp", 11, "Dim"),
+    ]
+)
 
 
-def _words(answer):
+def _words(texts):
     """Which words an answer gives to each row; their order doesn't matter."""
-    texts = answer(_diary())
-    if empty(texts):
-        return texts
-    if isinstance(texts, pd.DataFrame):
-        texts = texts["summary"]
+    texts = texts["summary"] if isinstance(texts, pd.DataFrame) else texts
     return [" ".join(sorted(str(text).split())) for text in texts]
 
 
@@ -79,7 +88,7 @@ EXERCISES = (
     Exercise(
         number="06.1",
         reference=new_user_rows,
-        probe=lambda answer: answer(TRAIN.copy(), TEST.copy()),
+        inputs=((TRAIN, TEST), (OTHER_TRAIN, OTHER_TEST)),
         mistakes=(
             (
                 lambda train, test: np.mean(~pd.Series(test["user_id"].unique()).isin(train["user_id"])),
@@ -102,13 +111,17 @@ EXERCISES = (
     Exercise(
         number="06.2",
         reference=hit_rate_by_chance,
-        probe=lambda answer: [answer(TRAIN.copy(), k) for k in LISTS],
+        inputs=((TRAIN, 1), (TRAIN, 3), (TRAIN, 8), (OTHER_TRAIN, 2)),  # 8 is more than the shop has
         mistakes=(
             (
                 lambda train, k: k / train["product_id"].nunique(),
                 "Right, as long as the list is shorter than the shop. How often can one hit that holds all of it?",
             ),
             (lambda train, k: 1 / train["product_id"].nunique(), "That is for a list of one. Where is k?"),
+            (
+                lambda train, k: 1 - (1 - 1 / train["product_id"].nunique()) ** k,
+                "You draw with replacement, so that a product can be in a list twice. These are different ones.",
+            ),
             (
                 lambda train, k: min(k / train["user_id"].nunique(), 1),
                 "You divided by the number of users. What is drawn at random into the list?",
@@ -121,7 +134,8 @@ EXERCISES = (
     Exercise(
         number="06.3",
         reference=standard_error,
-        probe=lambda answer: [answer(rate, rows) for rate, rows in RATES],
+        inputs=((0.43, 200), (0.09, 50), (0.6, 20_000)),
+        also=(lambda rate, rows: np.sqrt(rate * (1 - rate) / (rows - 1)),),  # of a sample: unbiased
         mistakes=(
             (
                 lambda rate, rows: rate * (1 - rate) / rows,
@@ -148,7 +162,9 @@ EXERCISES = (
     Exercise(
         number="06.4",
         reference=earlier_texts,
-        probe=_words,
+        inputs=((DIARY,), (OTHER_DIARY,)),
+        look=_words,
+        given="with the words of each text in alphabetical order",
         mistakes=(
             (
                 _texts_where(lambda all, row: (all.user_id == row.user_id) & (all.timestamp <= row.timestamp)),

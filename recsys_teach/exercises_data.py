@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from recsys_teach.exercise import Exercise, empty
+from recsys_teach.exercise import Exercise
 
-PLACES = np.array([1.0, 2.0, 5.0, 6.0, np.inf])  # two clear hits, one at the edge, one beyond it, a new product
-GIVEN = "For places [1, 2, 5, 6, inf] and k = 5"
-RATINGS = np.array([5.0, 5.0, 4.0])
+PLACES = (  # clear hits, one at the edge, one beyond it, a new product
+    (np.array([1.0, 2.0, 5.0, 6.0, np.inf, 3.0]), 5),
+    (np.array([7.0, 1.0, 4.0, 8.0, 2.0, 9.0, 5.0, np.inf]), 4),
+)
 
 
 def hit_rate(places, k):
@@ -32,27 +33,35 @@ def last_fifth(reviews):
     return ordered[:cut], ordered[cut:]
 
 
-def _diary():
-    """Ten reviews that aren't in the order of time, and more of them early than late."""
-    days = [3, 9, 1, 7, 5, 0, 8, 2, 6, 4]
+def _diary(days, users):
+    """Reviews that aren't in the order of time, and more of them early than late."""
     times = pd.Timestamp("2023-01-01", tz="UTC") + pd.to_timedelta([day**2 for day in days], unit="D")
-    return pd.DataFrame({"user_id": list("aabbaabbab"), "product_id": [f"p{day}" for day in days], "timestamp": times})
+    return pd.DataFrame({"user_id": users, "product_id": [f"p{day}" for day in days], "timestamp": times})
 
 
-def _parts(split):
+DIARIES = (  # ten, of which a has the latest two; fifteen, where the latest three are one of c's and two of b's
+    (_diary([3, 9, 1, 7, 5, 0, 8, 2, 6, 4], list("aabbaaabab")),),
+    (_diary([24, 11, 17, 26, 10, 30, 13, 20, 12, 28, 15, 22, 14, 18, 16], list("abccabacbbaccba")),),
+)
+
+
+def _products(parts):
     """Which products an answer puts into which part."""
-    parts = split(_diary())
-    if empty(parts) or isinstance(parts, pd.DataFrame):
-        return parts if empty(parts) else "one table"
-    return [sorted(part["product_id"]) for part in parts]
+    return "one table" if isinstance(parts, pd.DataFrame) else [sorted(part["product_id"]) for part in parts]
 
 
 def _in_file_order(reviews):
-    return reviews[:8], reviews[8:]
+    cut = round(0.8 * len(reviews))
+    return reviews[:cut], reviews[cut:]
 
 
 def _at_random(reviews):
     test = reviews.sample(frac=0.2, random_state=0)
+    return reviews.drop(test.index), test
+
+
+def _last_of_each_user(reviews):
+    test = reviews.sort_values("timestamp").groupby("user_id").tail(1)
     return reviews.drop(test.index), test
 
 
@@ -67,19 +76,18 @@ def _swapped(reviews):
 
 
 def _first_fifth(reviews):
-    ordered = reviews.sort_values("timestamp", ascending=False)
-    return ordered[:8], ordered[8:]
+    return _in_file_order(reviews.sort_values("timestamp", ascending=False))
 
 
 EXERCISES = (
     Exercise(
         number="01.1",
         reference=hit_rate,
-        probe=lambda answer: answer(PLACES.copy(), 5),
-        given=GIVEN,
+        inputs=PLACES,
         mistakes=(
             (lambda places, k: np.mean(places < k), "Place k itself is still on the list: is it in yours?"),
             (lambda places, k: np.sum(places <= k), "That counts the hits. A rate is their share of all test rows."),
+            (lambda places, k: np.sum(places <= k) / k, "You divided by k. How many test rows are there?"),
             (lambda places, k: np.mean(places[places <= k]), "That is the mean place of the hits, not their share."),
         ),
         hint="A comparison gives True and False for each row, and the mean of these is the share of True.",
@@ -88,8 +96,7 @@ EXERCISES = (
     Exercise(
         number="01.2",
         reference=ndcg,
-        probe=lambda answer: answer(PLACES.copy(), 5),
-        given=GIVEN,
+        inputs=PLACES,
         mistakes=(
             (
                 lambda places, k: np.mean(np.where(places <= k, 1 / np.log(1 + places), 0)),
@@ -114,8 +121,7 @@ EXERCISES = (
     Exercise(
         number="01.3",
         reference=product_bias,
-        probe=lambda answer: answer(RATINGS.copy(), 3.9, 4.0),
-        given="For ratings [5, 5, 4], a mean of 3.9 and a damping of 4",
+        inputs=((np.array([5.0, 5.0, 4.0]), 3.9, 4.0), (np.array([2.0, 3.0, 1.0, 4.0, 2.0]), 3.2, 10.0)),
         mistakes=(
             (
                 lambda ratings, mean, damping: np.mean(ratings - mean),
@@ -139,15 +145,19 @@ EXERCISES = (
             ),
         ),
         hint="Sum up what each rating is above the mean, and divide by the number of ratings plus the damping.",
-        right="Three ratings are 0.77 above the mean, and the bias is 0.33: beside four average ones, three weigh 3/7.",
+        right="Ratings of 5, 5 and 4 are 0.77 above a mean of 3.9, and with a damping of 4 the bias is 0.33: beside "
+        "four average ones, three weigh 3/7.",
     ),
     Exercise(
         number="01.4",
         reference=last_fifth,
-        probe=_parts,
+        inputs=DIARIES,
+        look=_products,
+        given="by the products in its parts",
         mistakes=(
             (_in_file_order, "These are the last rows of the file, not the latest reviews: sort by timestamp first."),
             (_at_random, "That is a random fifth, so training would know the future of its test rows."),
+            (_last_of_each_user, "These are the last of each user. Cut once, at one time for everybody."),
             (_by_the_clock, "That is the last fifth of the *time*. It should be the latest fifth of the *reviews*."),
             (
                 lambda reviews: last_fifth(reviews)[1],

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from recsys_teach.exercise import Exercise, empty
+from recsys_teach.exercise import Exercise
 
 METRICS = ["hit@10", "rmse"]
 POINTS = pd.DataFrame(
@@ -11,16 +11,23 @@ POINTS = pd.DataFrame(
     index=["a", "b", "c", "d", "e", "f", "g"],
     columns=METRICS,
 )
+OTHER_POINTS = pd.DataFrame(
+    [(0.12, 1.02), (0.18, 1.10), (0.15, 0.98), (0.18, 1.05), (0.09, 0.97)], index=list("vwxyz"), columns=METRICS
+)
 BOARD = pd.DataFrame(
     [(0.05, 0.3, 0.85), (0.06, 0.32, 0.8), (0.02, 0.29, 0.78), (0.03, 0.24, 0.77), (0.02, 0.2, 0.83), (0, 0.01, 0.98)],
     index=["retrieval only", "1/8 : 1", "1 : 1", "4 : 1", "rating only", "no good"],
     columns=["hit@1", *METRICS],
 )
+OTHER_BOARD = pd.DataFrame(  # at 1.0, "y" isn't the first that fits, nor has it the highest or the lowest rmse
+    [(0.10, 0.97), (0.25, 0.93), (0.18, 0.90), (0.22, 1.0), (0.40, 1.2)], index=list("xyzvw"), columns=METRICS
+)
 FLOOR = pd.Series({"hit@1": 0.01, "hit@10": 0.18, "rmse": 0.86})
 CEILING = pd.Series({"hit@1": 0.09, "hit@10": 0.38, "rmse": 0.70})
 CLOSED = pd.DataFrame([(0.97, 0.30), (0.50, 0.50), (0.35, 0.95), (0.75, 0.35)], index=list("pqst"), columns=METRICS)
-OTHER_FLOOR = pd.Series({"hit@10": 0.10, "rmse": 0.90})  # here hits have a small gap, and stars a large one
-OTHER_CEILING = pd.Series({"hit@10": 0.20, "rmse": 0.50})
+OTHER_FLOOR = pd.Series({"hit@10": 0.05, "rmse": 1.10})  # here hits have a small gap, and stars a large one
+OTHER_CEILING = pd.Series({"hit@10": 0.20, "rmse": 0.60})
+OTHER_SHOP = OTHER_FLOOR + CLOSED * (OTHER_CEILING - OTHER_FLOOR), OTHER_FLOOR, OTHER_CEILING
 
 
 def on_one_scale(rating_weight, retrieval_weight, batch_size):
@@ -52,17 +59,6 @@ def best_of_both(board, floor, ceiling):
     return closed.min(axis=1).idxmax()
 
 
-def _chosen(answer):
-    """Within reach, at the edge, and out of reach."""
-    inside = [answer(BOARD.copy(), most) for most in (0.79, 0.80, 0.82)]
-    if empty(inside):
-        return inside
-    try:
-        return [*inside, answer(BOARD.copy(), 0.5)]
-    except ValueError:
-        return [*inside, "ValueError"]
-
-
 def _front(points, *, sign=-1, need=np.any):
     """A front by another rule: the sign of an error, and where it is necessary to be better."""
     values = points[METRICS].to_numpy() * [1, sign]
@@ -87,16 +83,11 @@ def _without_floor(board, floor, ceiling):
     return np.minimum(board["hit@10"] / ceiling["hit@10"], ceiling["rmse"] / board["rmse"]).idxmax()
 
 
-def _other_shop():
-    """Pairs that close these shares of another shop's gaps."""
-    return OTHER_FLOOR + CLOSED * (OTHER_CEILING - OTHER_FLOOR), OTHER_FLOOR.copy(), OTHER_CEILING.copy()
-
-
 EXERCISES = (
     Exercise(
         number="05.1",
         reference=on_one_scale,
-        probe=lambda answer: [answer(0.5, 0.5, 32), answer(1.0, 2.0, 256)],
+        inputs=((0.5, 0.5, 32), (1.0, 2.0, 256)),
         mistakes=(
             (lambda a, b, n: (a * n, b), "A mean is the sum divided by the rows of the batch: yours multiplies."),
             (lambda a, b, n: (a, b / n), "The retrieval loss is a sum already. Which of the two was a mean?"),
@@ -110,7 +101,7 @@ EXERCISES = (
     Exercise(
         number="05.2",
         reference=most_hits,
-        probe=_chosen,
+        inputs=(*((BOARD, most) for most in (0.79, 0.80, 0.82)), (OTHER_BOARD, 1.0), (BOARD, 0.5)),
         mistakes=(
             (lambda b, most: b["rmse"].idxmin(), "That is the lowest rmse of all, and `most` makes no difference."),
             (
@@ -131,7 +122,7 @@ EXERCISES = (
     Exercise(
         number="05.3",
         reference=on_front,
-        probe=lambda answer: answer(POINTS.copy()),
+        inputs=((POINTS,), (OTHER_POINTS,)),
         mistakes=(
             (lambda p: _front(p, sign=1), "You look for the highest rmse. An error is better when it is lower."),
             (_best_of_each, "These are the best at one task each. What lies between can be on the front as well."),
@@ -146,7 +137,7 @@ EXERCISES = (
     Exercise(
         number="05.4",
         reference=best_of_both,
-        probe=lambda answer: [answer(BOARD.copy(), FLOOR.copy(), CEILING.copy()), answer(*_other_shop())],
+        inputs=((BOARD, FLOOR, CEILING), OTHER_SHOP),
         mistakes=(
             (_without_floor, "You compare with the ceiling alone. What the floor can do, too, is no merit."),
             (

@@ -3,12 +3,17 @@
 import numpy as np
 from scipy.special import softmax
 
-from recsys_teach.exercise import Exercise, empty
+from recsys_teach.exercise import Exercise
 
-USERS, PRODUCTS = np.array([[1.0, 0.0], [0.0, 1.0], [0.2, 0.5]]), np.array([[2.0, 0.0], [0.5, 2.0], [1.0, 1.0]])
+BATCHES = (  # users, products
+    (np.array([[1.0, 0.0], [0.0, 1.0], [0.2, 0.5]]), np.array([[2.0, 0.0], [0.5, 2.0], [1.0, 1.0]])),
+    (np.array([[0.5, 1.0, -1.0], [1.0, 0.3, 2.0]]), np.array([[1.0, -0.4, 0.2], [0.0, 0.6, 1.5]])),
+)
 SCORES = np.array([[3.0, -1.0, 0.5, 1.0], [0.0, 2.0, -2.0, 1.5], [1.0, -0.5, 2.5, -1.0], [0.5, 1.0, -1.5, 2.0]])
-COUNTS = np.array([400, 10, 80, 2])
+OTHER_SCORES = np.array([[0.3, 1.2, -0.7], [2.2, 0.1, 0.9], [-1.4, 0.6, 1.1]])
+COUNTS, OTHER_COUNTS = np.array([400, 10, 80, 2]), np.array([7, 1_200, 30])
 WHO, WHAT = np.array(["Anna", "Ben", "Anna", "Dora"]), np.array(["tent", "wok", "kite", "tent"])
+OTHER_WHO, OTHER_WHAT = np.array(["Eve", "Eve", "Finn"]), np.array(["pan", "pan", "hat"])  # Eve bought two pans
 
 
 def in_batch_loss(users, products):
@@ -33,25 +38,21 @@ def _all_of_hers(scores, users, products):
     return np.where(bought & ~np.eye(len(users), dtype=bool), -np.inf, scores)
 
 
-def _of_numbers(what):
-    """A probe that looks at `what` of the answer's numbers, and at anything else as it is."""
-
-    def probe(result):
-        return what(np.asarray(result)) if not empty(result) and np.asarray(result).dtype.kind in "iuf" else result
-
-    return probe
+def _centred(scores):
+    """A constant in all scores of a row doesn't matter to its softmax."""
+    return np.asarray(scores) - np.mean(scores, axis=-1, keepdims=True)
 
 
-centred = _of_numbers(lambda scores: scores - scores.mean())  # a constant in all scores doesn't matter to a softmax
-chances = _of_numbers(lambda scores: softmax(scores, axis=-1))  # nor does a very large negative number for -inf
+def _chances(scores):
+    """Nor does it matter whether a score is -inf, or a very large negative number."""
+    return softmax(np.asarray(scores), axis=-1)
 
 
 EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="03.1",
         reference=in_batch_loss,
-        probe=lambda answer: answer(USERS.copy(), PRODUCTS.copy()),
-        given="For users [[1, 0], [0, 1], [0.2, 0.5]] and products [[2, 0], [0.5, 2], [1, 1]]",
+        inputs=BATCHES,
         mistakes=(
             (lambda u, p: in_batch_loss(u, p) / len(u), "That is the mean. Here the loss is summed over the batch."),
             (lambda u, p: -np.log(np.diag(softmax(u @ p.T, axis=1))), "One number for the batch: add the rows up."),
@@ -65,13 +66,17 @@ EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="03.2",
         reference=log_q_correction,
-        probe=lambda answer: centred(answer(SCORES.copy(), COUNTS.copy())),
-        given="After a constant is taken off, which changes nothing,",
+        inputs=((SCORES, COUNTS), (OTHER_SCORES, OTHER_COUNTS)),
+        look=_centred,
+        given="less the mean of each row, which doesn't matter to a softmax",
         mistakes=(
             (lambda s, c: s + np.log(c), "You added it, and popular products are wrong too often. Take it off."),
             (lambda s, c: s - c / c.sum(), "That is the share without its logarithm. Scores are exponents of e."),
-            (lambda s, c: s, "These are the scores as they were."),
-            (lambda s, c: s - np.log(c)[:, None], "That goes off the rows: a softmax doesn't see it. Try the columns."),
+            (
+                lambda s, c: s - np.log(c)[:, None],
+                "To a softmax these are the scores as they were: it ignores what is subtracted from a whole row. The "
+                "counts belong to the columns.",
+            ),
         ),
         hint="The counts belong to the columns, and numpy takes an array [batch] off every row, column by column.",
         right="Counts or shares are the same here: the logarithm of the total is in all scores, and cancels.",
@@ -79,8 +84,9 @@ EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="03.3",
         reference=without_accidental_hits,
-        probe=lambda answer: chances(answer(SCORES.copy(), WHO.copy(), WHAT.copy())),
-        given="After a softmax of each row",
+        inputs=((SCORES, WHO, WHAT), (OTHER_SCORES, OTHER_WHO, OTHER_WHAT)),
+        look=_chances,
+        given="after a softmax of each row",
         mistakes=(
             (lambda s, u, p: np.where(p[:, None] == p, -np.inf, s), "The diagonal is gone too, the right answers."),
             (

@@ -5,16 +5,28 @@ from typing import Any
 
 import numpy as np
 
-from recsys_teach.exercise import Exercise, empty
+from recsys_teach.exercise import Exercise
 
 BATCH, SHARES = np.array([0, 0, 1, 3, 3, 3, 2, 1]), np.array([0.4, 0.3, 0.2, 0.1])
+OTHER_BATCH, OTHER_SHARES = np.array([2, 0, 2, 1, 2]), np.array([0.25, 0.15, 0.6])
 MEMORIES = (3e6, 1e6, 1.05), (1e6, 3e6, 0.52), (2e6, 2e6, 0.1), (3e6, 1e6, 0.02)  # users, products, GB
-# hours, steps, computing, sending, waiting: one worker does it; four; none, since waiting alone takes 5 hours; 48; 64
-PLANS = (2, 1e6, 7.1, 1, 18), (1, 1e6, 7.2, 0.4, 1), (1, 1e6, 7.2, 0.4, 18), (1, 1e6, 100, 0.5, 1), (1, 3.6e6, 64, 0, 0)
+# hours, steps, computing, sending, waiting: one does it; four; none, since waiting alone takes 5 hours; 48; 2; 64
+PLANS = (
+    (2, 1e6, 7.1, 1, 18),
+    (1, 1e6, 7.2, 0.4, 1),
+    (1, 1e6, 7.2, 0.4, 18),
+    (1, 1e6, 100, 0.5, 1),
+    (1, 1e6, 4, 3, 0.05),
+    (1, 3.6e6, 64, 0, 0),
+)
+DEALS = (8, (1, 2, 4, 8)), (6, (1, 2, 3, 6))  # lanes, and for how many workers
 
 TWICE = "A lane that two workers read is trained on twice in every epoch: deal each lane out once."
-UNREAD = "There are lanes that nobody reads: each of 0 to 7 must be somebody's, however many workers there are."
-THREE = "Three workers can't share eight lanes evenly, and yours deals them out all the same. Raise a ValueError."
+UNREAD = "There are lanes that nobody reads: each must be somebody's, however many workers there are."
+NO_LIST = "What a worker reads is a list of numbers, and yours returns something else."
+NO_LANE = "Of six lanes yours deals out others than 0 to 5. How many there are is an argument: `lanes`."
+UNEVEN = "Some workers read more lanes than others: all should have as many."
+THREE = "Three can't share eight lanes evenly, nor four six, and yours deals them out all the same: raise a ValueError."
 BEYOND = "Workers are counted from 0: there is no worker 4 of 4, and yours gives it lanes. Raise here as well."
 SPEECHLESS = "It raises, and doesn't say why. Who started three workers needs a sentence: what is expected?"
 
@@ -55,33 +67,48 @@ def workers_needed(hours, steps, computing, sending, waiting):
 
 
 def _deals(answer: Callable) -> Any:
-    """What it deals out to 1, 2, 4 and 8 workers, and its words where that can't be."""
-    if empty(answer(0, 2, 8)):
-        return ...
-    dealt = [[[int(lane) for lane in answer(k, workers, 8)] for k in range(workers)] for workers in (1, 2, 4, 8)]
-    return dealt, _refusal(answer, 0, 3), _refusal(answer, 4, 4)
+    """The lanes of each worker, for each number of lanes and workers; its words where that can't be."""
+    own = answer(0, 2, 8)
+    if isinstance(own, str) or not np.iterable(own):
+        return own
+    dealt = [
+        (lanes, [[int(lane) for lane in answer(k, workers, lanes)] for k in range(workers)])
+        for lanes, numbers in DEALS
+        for workers in numbers
+    ]
+    return dealt, [_refusal(answer, 0, 3, 8), _refusal(answer, 0, 4, 6)], _refusal(answer, 4, 4, 8)
 
 
-def _refusal(answer: Callable, worker: int, workers: int) -> str | None:
+def _refusal(answer: Callable, worker: int, workers: int, lanes: int) -> str | None:
     try:
-        answer(worker, workers, 8)
+        answer(worker, workers, lanes)
     except ValueError as error:
         return str(error)
     return None
 
 
-def _wrong_deal(result: tuple) -> str | None:
+def _wrong_deal(result: Any) -> str | None:
     """Many deals are right: what is wrong with this one?"""
-    dealt, three, beyond = result
-    for workers in dealt:
-        lanes = [lane for own in workers for lane in own]
-        if len(set(lanes)) < len(lanes):
+    if not isinstance(result, tuple):
+        return NO_LIST
+    dealt, uneven, beyond = result
+    for lanes, workers in dealt:
+        read = [lane for own in workers for lane in own]
+        if len(set(read)) < len(read):
             return TWICE
-        if set(lanes) != set(range(8)):
+        if set(read) - set(range(lanes)):
+            return NO_LANE
+        if len(read) < lanes:
             return UNREAD
-    if three is None or beyond is None:
-        return THREE if three is None else BEYOND
-    return None if len(three.split()) > 3 else SPEECHLESS
+        if len({len(own) for own in workers}) > 1:
+            return UNEVEN
+    if None in uneven or beyond is None:
+        return THREE if None in uneven else BEYOND
+    return None if all(len(words.split()) > 3 for words in uneven) else SPEECHLESS
+
+
+def _first_takes_the_rest(worker, workers, lanes):
+    return [worker] if worker else [0, *range(workers, lanes)]
 
 
 def _speechless(worker, workers, lanes):
@@ -101,7 +128,7 @@ EXERCISES = (
     Exercise(
         number="08.1",
         reference=longest_vectors,
-        probe=lambda answer: [answer(*memory) for memory in MEMORIES],
+        inputs=MEMORIES,
         mistakes=(
             (lambda u, p, gb: longest_vectors(u, p, 2 * gb), "Adagrad keeps a number for each number: where is it?"),
             (
@@ -118,7 +145,7 @@ EXERCISES = (
     Exercise(
         number="08.2",
         reference=same_twice,
-        probe=lambda answer: answer(BATCH.copy(), SHARES.copy()),
+        inputs=((BATCH, SHARES), (OTHER_BATCH, OTHER_SHARES)),
         mistakes=(
             (
                 lambda p, s: np.mean(p[:, None] == p) / np.sum(s**2),
@@ -133,7 +160,8 @@ EXERCISES = (
         ),
         hint="A product that comes up c times (np.bincount) makes c (c - 1) of the n (n - 1) pairs. Sum them up, and "
         "divide their share by the chance that two random rows agree, which the shares of the products tell.",
-        right="A random sample has 1 on average, and logQ corrects for just that. These eight rows have 0.6, by luck.",
+        right="A random sample has 1 on average, and logQ corrects for just that. The first eight rows of the check "
+        "have 0.6, by luck.",
     ),
     Exercise(
         number="08.3",
@@ -142,7 +170,10 @@ EXERCISES = (
         verdict=_wrong_deal,
         mistakes=(
             (lambda worker, workers, lanes: list(range(lanes)), TWICE),
+            (lambda worker, workers, lanes: lanes // workers, NO_LIST),
             (lambda worker, workers, lanes: [worker], UNREAD),
+            (lambda worker, workers, lanes: list(range(worker, 8, workers)), NO_LANE),
+            (_first_takes_the_rest, UNEVEN),
             (lambda worker, workers, lanes: list(range(worker, lanes, workers)), THREE),
             (lambda worker, workers, lanes: lanes_of(worker % workers, workers, lanes), BEYOND),
             (_speechless, SPEECHLESS),
@@ -153,7 +184,7 @@ EXERCISES = (
     Exercise(
         number="08.4",
         reference=workers_needed,
-        probe=lambda answer: [answer(*plan) for plan in PLANS],
+        inputs=PLANS,
         mistakes=(
             (
                 _planner(lambda n, c, s, w: c / n + s * (n - 1) / n),

@@ -2,27 +2,40 @@
 
 import numpy as np
 
-from recsys_teach.exercise import Exercise, empty
+from recsys_teach.exercise import Exercise
 
 SCORES = np.array([-1.0, 2.0, 0.5, -3.0, 1.5, -0.2, -2.0])  # fewer than three of those not bought are above 0
 BOUGHT = np.array([False, True, False, False, True, True, False])
+OTHER_SCORES = np.array([-120.0, -700.0, -90.0, -650.0, -1000.0])  # the lowest wasn't bought, and all those are wanted
+OTHER_BOUGHT = np.array([False, True, False, False, False])
 
 EXACT = np.array([[1, 2, 3, 4], [5, 6, 7, 8], [1, 5, 9, 2], [3, 6, 2, 8]])
 FOUND = np.array([[2, 1, 3, 4], [5, 6, 9, 1], [9, 5, 1, 7], [10, 11, 12, 13]])  # 4, 2, 3 and none of them
+
+OTHER_EXACT = np.array([[10, 20, 30], [40, 50, 60]])
+OTHER_FOUND = np.array([[30, 40, 10], [50, 70, 80]])  # 2 and 1 of them
 
 VECTORS = np.array([[1.0, 0.0], [3.0, 2.0], [5.0, 4.0], [0.0, 8.0], [1.0, 1.0], [-4.0, -6.0], [-8.0, 2.0]])
 BIASES = np.array([-2.0, 6.0, 1.0, 0.0, -1.0, 9.0, -7.0])
 CATEGORIES = np.array(["tents", "tents", "tents", "tents", "tents", "lamps", "lamps"])
 
-ANSWERS = {  # ids, scores, other ids, other scores; best first
-    "the same": ("abcd", [3, 2, 1.5, 1], "abcd", [3, 2, 1.5, 1]),
-    "rounded otherwise": ("abcd", [3, 2, 1.5, 1], "abcd", [3, 2.000001, 1.5, 1]),
-    "a tie in another order": ("abcd", [3, 2, 2, 1], "acbd", [3, 2, 2, 1]),
-    "cut within a tie": ("abcd", [3, 2, 1, 1], "abec", [3, 2, 1, 1]),
-    "another order": ("abcd", [3, 2, 1.5, 1], "bacd", [3, 2, 1.5, 1]),
-    "another score": ("abcd", [3, 2, 1.5, 1], "abcd", [3.5, 2, 1.5, 1]),
-    "another product": ("abcd", [3, 2, 2, 1], "abed", [3, 2, 2, 1]),
-}
+OTHER_VECTORS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0], [1.0, 1.0, -2.0], [4.0, 5.0, 0.0], [6.0, -3.0, 8.0]])
+OTHER_BIASES = np.array([0.4, -1.5, 2.0, 3.0, 0.0])
+OTHER_CATEGORIES = np.array(["wok", "pan", "pan", "wok", "pan"])
+
+PAIRS = (  # ids, scores, other ids, other scores, best first; tolerance
+    ("abcd", [3, 2, 1.5, 1], "abcd", [3, 2, 1.5, 1], 1e-4),  # the same
+    ("abcd", [3, 2, 1.5, 1], "abcd", [3, 2.000001, 1.5, 1], 1e-4),  # rounded otherwise
+    ("abcd", [3, 2, 2, 1], "acbd", [3, 2, 2, 1], 1e-4),  # a tie in another order
+    ("abcd", [3, 2.00005, 2, 1], "acbd", [3, 2.00005, 2, 1], 1e-4),  # nearly a tie in another order
+    ("abcd", [3, 2, 1, 1], "abec", [3, 2, 1, 1], 1e-4),  # cut within a tie
+    ("abcd", [3, 2, 1.00005, 1], "abec", [3, 2, 1.00005, 1], 1e-4),  # cut within what is nearly a tie
+    ([7, 12, 5], [60, 59.6, 30], [12, 7, 5], [60, 59.7, 30.5], 0.5),  # another tolerance
+    ("abcd", [3, 2, 1.5, 1], "bacd", [3, 2, 1.5, 1], 1e-4),  # another order
+    ("abcd", [3, 2, 1.5, 1], "abcd", [3.5, 2, 1.5, 1], 1e-4),  # another score
+    ("abcd", [3, 2, 2, 1], "abed", [3, 2, 2, 1], 1e-4),  # another product
+    ([7, 12, 5], [60, 59, 30], [12, 7, 5], [60, 59, 30], 0.5),  # another order
+)
 
 
 def first_k(scores, bought, k):
@@ -60,20 +73,9 @@ def same_answer(ids, scores, other_ids, other_scores, tolerance):
     return True
 
 
-def _start(answer):
+def _numbers(start):
     """The numbers of a start, the bias last."""
-    start = answer("tents", VECTORS.copy(), BIASES.copy(), CATEGORIES.copy(), 0.9)
-    if empty(start):
-        return start
     return np.concatenate([np.ravel(part) for part in start])
-
-
-def _which_are_the_same(answer):
-    results = [
-        answer(np.array(list(ids)), np.array(scores, float), np.array(list(others)), np.array(their_scores), 1e-4)
-        for ids, scores, others, their_scores in ANSWERS.values()
-    ]
-    return results if empty(results) else [name for name, is_same in zip(ANSWERS, results) if is_same]
 
 
 def _start_by(vector_of, bias_of, *, everywhere=False):
@@ -96,7 +98,7 @@ EXERCISES = (
     Exercise(
         number="07.1",
         reference=first_k,
-        probe=lambda answer: answer(SCORES.copy(), BOUGHT.copy(), 3),
+        inputs=((SCORES, BOUGHT, 3), (OTHER_SCORES, OTHER_BOUGHT, 4)),
         mistakes=(
             (
                 lambda scores, bought, k: np.argsort(-np.where(bought, 0, scores))[:k],
@@ -116,7 +118,7 @@ EXERCISES = (
     Exercise(
         number="07.2",
         reference=recall,
-        probe=lambda answer: answer(FOUND.copy(), EXACT.copy()),
+        inputs=((FOUND, EXACT), (OTHER_FOUND, OTHER_EXACT)),
         mistakes=(
             (lambda found, exact: np.mean(found == exact), "Place by place? Found at another place is found, too."),
             (
@@ -138,7 +140,12 @@ EXERCISES = (
     Exercise(
         number="07.3",
         reference=start_of,
-        probe=_start,
+        inputs=(
+            ("tents", VECTORS, BIASES, CATEGORIES, 0.9),
+            ("pan", OTHER_VECTORS, OTHER_BIASES, OTHER_CATEGORIES, 0.25),
+        ),
+        look=_numbers,
+        given="the bias last",
         mistakes=(
             (
                 _start_by(np.mean, np.quantile, everywhere=True),
@@ -148,6 +155,7 @@ EXERCISES = (
                 _start_by(np.mean, lambda biases, optimism: biases.mean()),
                 "The bias is the mean of its category's, so optimism does nothing. Which quantile is asked for?",
             ),
+            (lambda *a: start_of(*a)[::-1], "The order is turned: first the vector, then the bias."),
             (_start_by(np.sum, np.quantile), "You added the vectors up: a large category would give long ones."),
         ),
         hint="categories == category is a mask of products. Their mean vector needs an axis, the bias np.quantile.",
@@ -156,8 +164,11 @@ EXERCISES = (
     Exercise(
         number="07.4",
         reference=same_answer,
-        probe=_which_are_the_same,
-        given="Asked which of seven pairs are the same,",
+        inputs=tuple(
+            (np.array(list(ids)), np.array(scores, float), np.array(list(others)), np.array(theirs, float), tolerance)
+            for ids, scores, others, theirs, tolerance in PAIRS
+        ),
+        look=bool,
         mistakes=(
             (
                 lambda ids, scores, other_ids, *_: bool((ids == other_ids).all()),

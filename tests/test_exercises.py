@@ -2,15 +2,21 @@
 
 import ast
 import inspect
+import math
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import ttest_rel
 
 from recsys_teach import exercises
 from recsys_teach.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, same
+from recsys_teach.scoreboard import row_metrics, scoreboard
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))
 ALL = list(exercises.EXERCISES.values())
@@ -87,42 +93,441 @@ def test_a_stub_is_named_and_described_as_its_reference_and_stored_as_not_attemp
         assert "not attempted" in cell.outputs[-1]["data"]["text/plain"]
 
 
+CALLED = [exercise for exercise in ALL if exercise.inputs]
+ARGUMENTS = [
+    (exercise, place, name)
+    for exercise in CALLED
+    for place, name in enumerate(inspect.signature(exercise.reference).parameters)
+]
+
+
+def test_all_have_planted_inputs_but_those_that_need_a_shop_or_leave_a_choice():
+    assert [exercise.number for exercise in ALL if not exercise.inputs] == ["02.5", "03.4", "04.4", "08.3"]
+
+
+@pytest.mark.parametrize(("exercise", "place", "name"), ARGUMENTS, ids=lambda each: getattr(each, "number", each))
+def test_planted_inputs_differ_in_values_and_in_sizes(exercise, place, name):
+    values = [given[place] for given in exercise.inputs]
+    assert any(not same(values[0], value) for value in values[1:])
+    if np.ndim(values[0]):
+        assert len({np.shape(value) for value in values}) > 1
+
+
+@pytest.mark.parametrize("exercise", CALLED, ids=lambda exercise: exercise.number)
+def test_the_right_result_for_one_input_is_not_right_for_all(exercise):
+    for given in exercise.inputs[:2]:
+        result = exercise.reference(*given)
+        assert exercise.check(lambda *_, result=result: result).verdict == NOT_YET
+
+
+@pytest.mark.parametrize(("exercise", "place", "name"), ARGUMENTS, ids=lambda each: getattr(each, "number", each))
+def test_an_answer_that_ignores_an_argument_is_not_right(exercise, place, name):
+    for first in (given[place] for given in exercise.inputs[:2]):
+        feedback = exercise.check(
+            lambda *given, first=first: exercise.reference(*given[:place], first, *given[place + 1 :])
+        )
+        needed = (exercise.number, name) != ("03.3", "users")  # it is there to mislead
+        assert feedback.verdict == (NOT_YET if needed else RIGHT)
+
+
+def mean_of(table, words):
+    return table[sorted(words)].sum(axis=0) / max(1, len(words))
+
+
+def last_fifth_of_each_user(reviews):
+    users = reviews.sort_values("timestamp").groupby("user_id")
+    test = pd.concat(rows.tail(max(1, round(len(rows) / 5))) for _, rows in users)
+    return reviews.drop(test.index), test
+
+
+def below_by(gap):
+    """Those whose RMSE is below the truth's by this share of it."""
+
+    def accused(suspects, oracle, train, test):
+        errors = scoreboard(suspects | {"": oracle}, train, test, visible=["summary"])["rmse"]
+        return {name for name in suspects if errors[name] < errors[""] * (1 - gap)}
+
+    return accused
+
+
+def with_a_patience_of_two(curve):
+    best, errors = 1, curve["validation"]
+    for epoch in curve.index:
+        if errors[epoch] < errors[best]:
+            best = epoch
+        elif epoch - best == 2:
+            break
+    return best
+
+
+def of_the_allowed(choose):
+    """An answer to 05.2 that chooses otherwise among the pairs that are allowed."""
+
+    def pair(board, most):
+        fits = board[board["rmse"] <= most]
+        if fits.empty:
+            raise ValueError
+        return choose(fits)
+
+    return pair
+
+
+def shares(board, floor, ceiling):
+    return ((board - floor) / (ceiling - floor))[["hit@10", "rmse"]]
+
+
+def earlier(join):
+    """An answer to 06.4 that joins the earlier texts of a user, the latest last, in another way."""
+
+    def texts(reviews):
+        ordered = reviews.sort_values("timestamp")
+        return [
+            join(list(ordered.summary[(ordered.user_id == row.user_id) & (ordered.timestamp < row.timestamp)]))
+            for row in reviews.itertuples()
+        ]
+
+    return texts
+
+
+def with_exact_ties(ids, scores, other_ids, other_scores, tolerance):
+    if not np.allclose(scores, other_scores, rtol=0, atol=tolerance):
+        return False
+    return all({*ids[scores == s]} == {*other_ids[other_scores == s]} for s in scores[scores > scores[-1]])
+
+
+def lanes_if(can, deal):
+    """An answer to 08.3 that deals by `deal` if `can` says that it can be done."""
+
+    def lanes_of(worker, workers, lanes):
+        if not can(workers, lanes) or worker >= workers:
+            raise ValueError("these lanes can't be shared out evenly.")
+        return deal(worker, workers, lanes)
+
+    return lanes_of
+
+
+def fewest(step, numbers=range(1, 65)):
+    """An answer to 08.4 that takes the first of `numbers` with which `step` says that it is fast enough."""
+    return lambda hours, steps, *ms: next((n for n in numbers if steps * step(n, *ms) / 3.6e6 <= hours), 0)
+
+
+REFERENCE = {number: exercise.reference for number, exercise in exercises.EXERCISES.items()}
+WRONG = [
+    ("01.1", "divides by k", lambda places, k: np.sum(places <= k) / k),
+    ("01.1", "in percent", lambda places, k: 100 * np.mean(places <= k)),
+    ("01.2", "cuts at five", lambda places, k: REFERENCE["01.2"](places, 5)),
+    ("01.2", "divides by k", lambda places, k: np.sum(1 / np.log2(1 + places[places <= k])) / k),
+    ("01.3", "a damping of four", lambda ratings, mean, damping: np.sum(ratings - mean) / (len(ratings) + 4)),
+    ("01.3", "three ratings", lambda ratings, mean, damping: np.sum(ratings - mean) / (3 + damping)),
+    ("01.4", "the last fifth of each user", last_fifth_of_each_user),
+    ("01.4", "two reviews", lambda r: (r.sort_values("timestamp")[:-2], r.sort_values("timestamp")[-2:])),
+    ("02.1", "known ids in the order of the alphabet", lambda known, ids: REFERENCE["02.1"](sorted(known), ids)),
+    ("02.2", "as many products as users", lambda u, p: (u @ p.T).reshape(len(u), len(u))),
+    ("02.3", "each word once", lambda table, ids: [mean_of(table, {*row} - {0}) for row in ids]),
+    ("02.4", "vectors of eight numbers", lambda users, products, dim: 8 * (users + products + 2)),
+    ("03.1", "a batch of three", lambda u, p: 3 * REFERENCE["03.1"](u, p) / len(u)),
+    ("03.2", "a logarithm to the base ten", lambda scores, counts: scores - np.log10(counts)),
+    ("03.2", "one added to the counts", lambda scores, counts: scores - np.log1p(counts)),
+    ("03.3", "other users' rows only", lambda s, u, p: np.where((p[:, None] == p) & (u[:, None] != u), -np.inf, s)),
+    ("03.3", "later rows only", lambda s, u, p: np.where(np.triu(p[:, None] == p, 1), -np.inf, s)),
+    ("04.1", "four rows", lambda predicted, ratings: np.sqrt(np.sum((predicted - ratings) ** 2)) / 2),
+    ("04.1", "a standard deviation", lambda predicted, ratings: np.std(predicted - ratings)),
+    ("04.2", "always four", lambda curve: 4),
+    ("04.2", "stops after two epochs without gain", with_a_patience_of_two),
+    ("04.3", "a scale of a half", lambda *given: REFERENCE["04.3"](*given[:5], 0.5, given[6])),
+    ("04.4", "always the same names", lambda *_: {"Cleo", "Dora"}),
+    ("04.4", "below the truth by 5 %", below_by(0.05)),
+    ("04.4", "below the truth by 0.1 %", below_by(0.001)),
+    ("04.4", "below the truth by 0.09 %", below_by(0.0009)),
+    ("04.4", "all but one", lambda suspects, *_: [name for name in suspects if name != "Ada"]),
+    ("04.5", "three parts", lambda predicted, ratings, bins: REFERENCE["04.5"](predicted, ratings, 3)),
+    ("05.1", "batches of 32", lambda rating, retrieval, size: (rating / 32, retrieval)),
+    ("05.2", "the highest rmse that is allowed", of_the_allowed(lambda fits: fits["rmse"].idxmax())),
+    ("05.2", "the first that is allowed", of_the_allowed(lambda fits: fits.index[0])),
+    ("05.2", "no error", lambda board, most: board["hit@10"].where(board["rmse"] <= most, -1).idxmax()),
+    ("05.2", "another error", lambda board, most: {}[most] if most < 0.6 else REFERENCE["05.2"](board, most)),
+    ("05.3", "names", lambda points: list(points.index[REFERENCE["05.3"](points)])),
+    ("05.4", "the product of the shares", lambda *given: shares(*given).prod(axis=1).idxmax()),
+    ("06.1", "nine test rows", lambda train, test: (~test.user_id.isin(train.user_id)).sum() / 9),
+    ("06.2", "five products", lambda train, k: min(k / 5, 1)),
+    ("06.2", "half of the training rows", lambda train, k: min(2 * k / len(train), 1)),
+    ("06.3", "half of a 95 % interval", lambda rate, rows: 1.96 * np.sqrt(rate * (1 - rate) / rows)),
+    ("06.3", "200 rows", lambda rate, rows: np.sqrt(rate * (1 - rate) / 200)),
+    ("06.4", "each text once", earlier(lambda texts: " ".join(dict.fromkeys(texts)))),
+    ("06.4", "the latest text", earlier(lambda texts: " ".join(texts[-1:]))),
+    ("07.1", "the lowest score for what was bought", lambda s, b, k: np.argsort(-np.where(b, s.min(), s))[:k]),
+    ("07.1", "-99 for what was bought", lambda s, b, k: np.argsort(-np.where(b, -99, s))[:k]),
+    ("07.2", "four each", lambda found, exact: np.mean([len({*a} & {*b}) / 4 for a, b in zip(found, exact)])),
+    ("07.3", "the 0.9 quantile", lambda *given: REFERENCE["07.3"](*given[:4], 0.9)),
+    ("07.3", "the first five", lambda c, v, b, cs, q: (v[:5].mean(axis=0), np.quantile(b[:5], q))),
+    ("07.4", "a tolerance of 0.0001", lambda *given: REFERENCE["07.4"](*given[:4], 1e-4)),
+    ("07.4", "ties to the last digit", with_exact_ties),
+    ("08.1", "the biases the other way round", lambda u, p, gb: max(0, (gb * 1e9 / 8 - 2 * u - p) // (u + p))),
+    ("08.2", "eight rows", lambda p, s: np.sum(np.bincount(p) * (np.bincount(p) - 1)) / 56 / np.sum(s**2)),
+    ("08.3", "eight lanes", lanes_if(lambda workers, lanes: 8 % workers == 0, lambda k, n, lanes: range(k, 8, n))),
+    ("08.3", "all but three", lanes_if(lambda workers, lanes: workers != 3, lambda k, n, lanes: range(k, lanes, n))),
+    (
+        *("08.3", "uneven"),
+        lanes_if(lambda workers, lanes: lanes % workers == 0, lambda k, n, lanes: [k] if k else [0, *range(n, lanes)]),
+    ),
+    ("08.4", "all is sent by each", fewest(lambda n, c, s, w: c / n + (s + w) * (n > 1))),
+    (
+        *("08.4", "powers of two"),
+        fewest(lambda n, c, s, w: c / n + (s * (n - 1) / n + w) * (n > 1), [2**power for power in range(7)]),
+    ),
+]
+
+
+@pytest.mark.parametrize(("number", "why", "answer"), WRONG, ids=[f"{number} {why}" for number, why, _ in WRONG])
+def test_a_wrong_answer_is_not_right(number, why, answer):
+    assert exercises.check(number, answer).verdict == NOT_YET
+
+
+class Tensor:
+    """Numbers that NumPy can read, as those of a TensorFlow tensor."""
+
+    def __init__(self, numbers):
+        self.numbers = np.asarray(numbers, np.float32)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.numbers.astype(dtype or np.float32)
+
+
+def up_to_a_time(reviews):
+    """A split that shuffles the rows of its parts."""
+    early = reviews["timestamp"] <= reviews["timestamp"].quantile(0.8)
+    return [part.sample(frac=1, random_state=0).reset_index(drop=True) for part in (reviews[early], reviews[~early])]
+
+
+def by_a_test_of_rows(suspects, oracle, train, test):
+    true = row_metrics(oracle, train, test)["squared_error"]
+    errors = {name: row_metrics(s, train, test, visible=["summary"])["squared_error"] for name, s in suspects.items()}
+    return [name for name in suspects if ttest_rel(errors[name], true, alternative="less").pvalue < 0.01]
+
+
+def by_quantiles(predicted, ratings, bins):
+    table = pd.DataFrame({"predicted": predicted, "rating": ratings})
+    return table.groupby(pd.qcut(predicted, bins), observed=True).mean()
+
+
+def one_by_one(points):
+    """The front by its definition, as numbers."""
+    rows = list(zip(points["hit@10"], points["rmse"]))
+    return [int(not any(h >= hit and e <= rmse and (h, e) != (hit, rmse) for h, e in rows)) for hit, rmse in rows]
+
+
+def in_groups(ids, scores, other_ids, other_scores, tolerance):
+    """07.4 by walking down the list from tie to tie."""
+    if np.abs(scores - other_scores).max() > tolerance:
+        return 0
+    start = 0
+    for end in range(1, len(ids)):
+        if scores[end - 1] - scores[end] > tolerance:
+            if sorted(ids[start:end]) != sorted(other_ids[start:end]):
+                return 0
+            start = end
+    return 1
+
+
+OTHER_RIGHT = [
+    ("01.1", "a loop", lambda places, k: sum(place <= k for place in places) / len(places)),
+    ("01.1", "a fraction", lambda places, k: Fraction(int(np.sum(places <= k)), len(places))),
+    ("01.1", "a tensor", lambda places, k: Tensor(np.mean(places <= k))),
+    ("01.2", "a loop", lambda places, k: sum(math.log(2) / math.log(1 + p) for p in places if p <= k) / len(places)),
+    ("01.3", "shrinkage", lambda r, mean, damping: (np.mean(r) - mean) * len(r) / (len(r) + damping)),
+    ("01.4", "up to a time, in any order", up_to_a_time),
+    (
+        "02.1",
+        "a series of floats",
+        lambda known, ids: pd.Series(ids).map({k: n for n, k in enumerate(known, 1)}).fillna(0),
+    ),
+    (
+        "02.2",
+        "a list of lists",
+        lambda users, products: [[float(user @ product) for product in products] for user in users],
+    ),
+    (
+        "02.3",
+        "a list of arrays",
+        lambda table, ids: [mean_of(table, []) if not row.any() else table[row[row > 0]].mean(axis=0) for row in ids],
+    ),
+    ("02.4", "a float", lambda users, products, dim: float(users * dim + products * dim + 2 * dim)),
+    ("03.1", "a tensor", lambda u, p: Tensor(sum(logsumexp(u @ p.T, axis=1) - (u * p).sum(axis=1)))),
+    ("03.2", "a constant in each row", lambda s, c: s - np.log(c) + np.arange(len(c))[:, None]),
+    ("03.2", "logarithms of probabilities", lambda s, c: log_softmax(s - np.log(c / c.sum()), axis=1)),
+    ("03.2", "a list of lists", lambda s, c: (s - np.log(c)).tolist()),
+    (
+        "03.3",
+        "a very large negative number",
+        lambda s, u, p: s - 1e9 * ((p[:, None] == p) ^ np.eye(len(p), dtype=bool)),
+    ),
+    ("04.1", "a norm", lambda predicted, ratings: np.linalg.norm(predicted - ratings) / math.sqrt(len(ratings))),
+    ("04.2", "counted from one", lambda curve: int(np.argmin(curve["validation"])) + 1),
+    ("04.2", "a float", lambda curve: float(curve["validation"].idxmin())),
+    ("04.3", "a list", lambda m, a, b, u, p, s, known: list(m + a + b + s * known * np.einsum("rd,rd->r", u, p))),
+    ("04.4", "a test of rows, in any order", by_a_test_of_rows),
+    ("04.5", "a table", by_quantiles),
+    ("05.1", "a list", lambda rating, retrieval, size: [rating / size, retrieval]),
+    (
+        "05.2",
+        "an error of max",
+        lambda board, most: max(
+            (h, name) for name, h, e in zip(board.index, board["hit@10"], board["rmse"]) if e <= most
+        )[1],
+    ),
+    ("05.3", "numbers", one_by_one),
+    ("05.3", "a series", lambda points: pd.Series(one_by_one(points), points.index).astype("boolean")),
+    ("05.4", "the smallest lack", lambda *given: (1 - shares(*given)).max(axis=1).sort_values().index[0]),
+    ("06.1", "a loop", lambda train, test: sum(user not in set(train.user_id) for user in test.user_id) / len(test)),
+    (
+        "06.2",
+        "binomials",
+        lambda train, k: (
+            1 - math.comb(train.product_id.nunique() - 1, k) / max(1, math.comb(train.product_id.nunique(), k))
+        ),
+    ),
+    ("06.3", "of a sample", lambda rate, rows: math.sqrt(rate * (1 - rate) / (rows - 1))),
+    ("06.4", "the latest first", earlier(lambda texts: " ".join(texts[::-1]))),
+    ("06.4", "a series", lambda reviews: pd.Series(REFERENCE["06.4"](reviews), reviews.index)),
+    ("07.1", "a list", lambda s, bought, k: sorted(np.flatnonzero(~bought), key=lambda place: -s[place])[:k]),
+    ("07.1", "an index", lambda s, bought, k: pd.Series(s)[~bought].nlargest(k).index),
+    ("07.2", "all at once", lambda found, exact: sum(len({*a} & {*b}) for a, b in zip(found, exact)) / exact.size),
+    ("07.3", "lists", lambda *given: [part.tolist() for part in REFERENCE["07.3"](*given)]),
+    ("07.4", "one and nought, from tie to tie", in_groups),
+    ("08.1", "a float", lambda *given: float(REFERENCE["08.1"](*given))),
+    ("08.2", "pair by pair", lambda p, s: np.mean([a == b for i, a in enumerate(p) for b in p[:i]]) / (s @ s)),
+    (
+        "08.3",
+        "blocks",
+        lanes_if(lambda n, lanes: lanes % n == 0, lambda k, n, lanes: np.arange(lanes).reshape(n, -1)[k]),
+    ),
+    ("08.4", "a float", lambda *given: float(REFERENCE["08.4"](*given))),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "how", "answer"), OTHER_RIGHT, ids=[f"{number} {how}" for number, how, _ in OTHER_RIGHT]
+)
+def test_another_right_answer_is_right(number, how, answer):
+    assert exercises.check(number, answer).verdict == RIGHT
+
+
 PLUS = Exercise(
     number="00.1",
     reference=lambda a, b: a + b,
-    probe=lambda answer: answer(2, 3),
+    inputs=((2, 3), (10, -4)),
     mistakes=((lambda a, b: a * b, "you multiplied <b>"),),
-    given="For a = 2 and b = 3",
     hint="add & see",
-    right="five",
+    right="five and six",
 )
 
 
+def unforeseen(answer, exercise=PLUS):
+    """What is said about an answer that is neither right nor a usual mistake."""
+    lead, words = exercise.check(answer).words.split(" mistakes. ")
+    assert lead == "Not right, nor one of the usual"
+    return words
+
+
 def test_what_a_cell_shows_of_an_answer():
-    assert repr(PLUS.check(lambda a, b: 5.0)) == "00.1 right: five"
-    assert "you multiplied &lt;b&gt;" in PLUS.check(lambda a, b: 6)._repr_html_()
-    assert ">A hint</summary><p>add &amp; see</p>" in PLUS.check(lambda a, b: 6)._repr_html_()
-    assert "summary" not in PLUS.check(lambda a, b: 5)._repr_html_()
-    assert PLUS.check(lambda a, b: 7).words == (
-        "Not right, nor one of the usual mistakes. For a = 2 and b = 3 it gives 7, where 5 is right."
-    )
+    assert repr(PLUS.check(lambda a, b: a + float(b))) == "00.1 right: five and six"
+    assert "you multiplied &lt;b&gt;" in PLUS.check(lambda a, b: a * b)._repr_html_()
+    assert ">A hint</summary><p>add &amp; see</p>" in PLUS.check(lambda a, b: a * b)._repr_html_()
+    assert "summary" not in PLUS.check(lambda a, b: a + b)._repr_html_()
+    assert unforeseen(lambda a, b: 7) == "For a = 2, b = 3 it gives 7, where 5 is right."
+    assert unforeseen(lambda a, b: 5) == "For a = 10, b = -4 it gives 5, where 6 is right."
     assert repr(PLUS.check(lambda a, b: ...)) == repr(PLUS.check(...))
     assert repr(PLUS.check(lambda a, b: ...)) == "00.1 not attempted: put your answer in the place of the three dots."
     assert repr(PLUS.check(lambda a, b: None)) == "00.1 not attempted: it returns nothing: a function needs return."
     assert repr(PLUS.check(lambda a, b: [..., ...])) == repr(PLUS.check(...))
     assert repr(PLUS.check(lambda a, b: [None, None])) == repr(PLUS.check(lambda a, b: None))
-    assert PLUS.check(lambda a, b: [[1], [1, 2]]).words.endswith("gives [[1], [1, 2]], where 5 is right.")
+    assert unforeseen(lambda a, b: [[1], [1, 2]]).endswith("gives [[1], [1, 2]], where 5 is right.")
+    assert unforeseen(lambda a, b: print if a == 2 else 6).endswith(
+        "gives <built-in function print>, where 5 is right."
+    )
     assert PLUS.check(lambda a: a).words.startswith("Your answer stopped with TypeError: ")
+    assert PLUS.check(lambda a, b: 6 / (a + b - 5)).words == (
+        "Your answer stopped with ZeroDivisionError: division by zero (for a = 2, b = 3)"
+    )
+
+
+def test_a_text_is_not_the_number_that_it_shows():
+    assert unforeseen(lambda a, b: str(a + b)).endswith("it gives the text '5', where the number 5 is right.")
+    assert unforeseen(lambda a, b: [str(a + b)]).endswith("it gives the texts ['5'], where the number 5 is right.")
+    name = Exercise(number="00.3", reference=lambda a: f"{a}", inputs=((2,), (3,)), mistakes=(), hint="", right="")
+    assert unforeseen(lambda a: a, name) == "For a = 2 it gives the number 2, where the text '2' is right."
+    assert unforeseen(lambda a: f"{a} ", name) == "For a = 2 it gives '2 ', where '2' is right."
+
+
+def test_what_is_shown_as_different_looks_different():
+    words = exercises.check("06.3", lambda rate, rows: 1.001 * math.sqrt(rate * (1 - rate) / rows)).words
+    assert words.endswith("For rate = 0.43, rows = 200 it gives 0.03504, where 0.03501 is right.")
+    assert unforeseen(lambda a, b: np.float32(a + b + 0.1)).endswith(" it gives 5.1, where 5 is right.")
+    assert unforeseen(lambda a, b: [a + b]).endswith(" it gives the shape (1,), where a single number is right.")
 
 
 LIST = Exercise(
-    number="00.2", reference=lambda: np.ones((2, 3)), mistakes=(), hint="", right="", probe=lambda answer: answer()
+    number="00.2",
+    reference=lambda rows: [np.ones((rows, 3)), np.ones(rows)],
+    inputs=((2,), (40,)),
+    mistakes=(),
+    hint="",
+    right="",
 )
 
 
-def test_an_unforeseen_shape_is_named():
-    assert LIST.check(lambda: np.ones((3, 2))).words.endswith("It gives the shape (3, 2), where (2, 3) is right.")
-    assert LIST.check(lambda: np.zeros((2, 3))).words.endswith("where [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]] is right.")
+def test_parts_of_different_shapes_are_compared_one_by_one():
+    assert LIST.check(lambda rows: (np.ones((rows, 3)).tolist(), pd.Series(np.ones(rows)))).verdict == RIGHT
+    assert LIST.check(lambda rows: [np.ones((rows, 3)), np.ones(3)]).verdict == NOT_YET
+    transposed = unforeseen(lambda rows: [np.ones((3, rows)), np.ones(rows)], LIST)
+    assert transposed == "For rows = 2 it gives at [0] the shape (3, 2), where the shape (2, 3) is right."
+    zeros = unforeseen(lambda rows: [np.ones((rows, 3)), np.zeros(rows)], LIST)
+    assert zeros == "For rows = 2 it gives at [1] [0.0, 0.0], where [1.0, 1.0] is right."
+
+
+def test_an_answer_may_change_what_it_is_given():
+    def product_bias(ratings, mean, damping):
+        ratings -= mean
+        return ratings.sum() / (len(ratings) + damping)
+
+    assert exercises.check("01.3", product_bias).verdict == RIGHT
+    assert exercises.check("01.3", REFERENCE["01.3"]).verdict == RIGHT
+
+
+def test_an_input_is_shown_as_it_is():
+    words = exercises.check("07.4", lambda *_: True).words
+    assert "other_scores = [3.0, 2.0, 1.5, 1.0], tolerance = 0.0001 it gives True, where False is right." in words
+    words = exercises.check("05.2", lambda board, most: "y" if "y" in board.index else "1/8 : 1").words
+    assert "For board = {'index': ['retrieval only', '1/8 : 1', '1 : 1', " in words
+    words = exercises.check("05.4", lambda board, floor, ceiling: "q").words
+    assert "floor = {'hit@1': 0.01, 'hit@10': 0.18, 'rmse': 0.86}, ceiling = " in words
+
+
+def test_an_error_in_the_place_of_another_is_named():
+    words = exercises.check(
+        "05.2", lambda board, most: board[board["rmse"] <= most].sort_values("hit@10").index[-1]
+    ).words
+    assert words.startswith("Your answer stopped with IndexError: ")
+    assert ", where a ValueError is right (for board = " in words
+    words = exercises.check("05.2", lambda board, most: REFERENCE["05.2"](board, max(most, 0.78))).words
+    assert words.endswith("most = 0.5 it gives '1 : 1', where a ValueError is right.")
+
+
+def test_of_a_long_result_the_first_difference_is_shown():
+    wrong = np.ones((40, 3))
+    wrong[25, 1] = 2
+    words = unforeseen(lambda rows: [wrong[:rows], np.ones(rows)], LIST)
+    assert words == "For rows = 40 it gives at [0][25] [1.0, 2.0, 1.0], where [1.0, 1.0, 1.0] is right."
+
+
+def test_a_mistake_that_stops_for_one_of_the_inputs_keeps_its_words():
+    by_row = exercises.check("02.2", lambda users, products: np.einsum("ud,ud->u", users, products))
+    assert by_row.words == "Each user is scored with one product only, that of the same row."
+
+
+@pytest.mark.parametrize("number", ["01.4", "04.4", "06.4", "07.3", "08.3"])
+def test_a_result_of_another_kind_is_no_error_of_the_answer(number):
+    assert "stopped" not in exercises.check(number, lambda *_: 7).words
 
 
 def test_hint_and_solution_unfold():
@@ -152,3 +557,24 @@ def test_results_are_the_same_whatever_holds_them():
     assert not same("a", 1)
     assert not same(["1", "2"], [1, 2])
     assert not same({"a": 1}, {"b": 1})
+    assert same(pd.Series([0.5, 1], dtype=object), [Fraction(1, 2), True])
+    assert same(np.array([np.ones(2), np.ones(3)], dtype=object), [[1, 1], [1, 1, 1]])
+    assert not same([np.ones(2), np.ones(3)], [np.ones(2), np.zeros(3)])
+    assert not same([[1], [1, 2]], "[[1], [1, 2]]")
+    assert not same({1: "a", 2: "b"}, [1, 2])
+
+
+def test_a_tower_that_could_not_be_trained_is_told():
+    towers = pytest.importorskip("recsys_teach.towers")
+    names = {"tf": towers.tf, "ProductTower": towers.ProductTower}
+    exercise = next(one for one in ALL if one.number == "02.5")
+
+    def verdict(source):
+        exec(source, names)  # what a learner types
+        return exercises.check("02.5", names["category_tower"])
+
+    assert verdict(exercise.solution).verdict == RIGHT
+    without = exercise.solution.replace('self.columns = (*self.columns, "category")', "pass")
+    assert "its `columns` don't say so" in verdict(without).words
+    twice = exercise.solution.replace("super().call(features)", 'self.embedding(self.lookup(features["product_id"]))')
+    assert verdict(twice).verdict != RIGHT
