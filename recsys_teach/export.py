@@ -23,7 +23,8 @@ from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.serving import Server
 from recsys_teach.whole import UNFINISHED, reason_of, remove_left_over
 
-K = tf.TensorSpec([], tf.int32, name="k")
+K = tf.TensorSpec(None, tf.int32, name="k")  # of any shape, see `Server.asked`
+LOOKUPS = (tf.keras.layers.StringLookup, tf.keras.layers.IntegerLookup, tf.keras.layers.TextVectorization)
 MANIFEST = Path("assets.extra", "manifest.json")  # TensorFlow Serving passes this folder over
 
 
@@ -42,9 +43,9 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         "serving_default": tf.function(server.recommend).get_concrete_function(**server.asked, k=K),
         "user_vectors": tf.function(server.user_vectors).get_concrete_function(**server.asked),
     }
-    tower = server.model.user_tower
     used = tf.Module()  # and not the model itself: the optimizer's numbers would come along, and all of its layers
-    used.lookups = [tower.lookup, tower.words and tower.words.lookup]
+    parts = [*server.model.user_tower.submodules, *server.model.ranking.head.submodules]
+    used.lookups = [layer for layer in parts if isinstance(layer, LOOKUPS)]
     used.parameters = functions["serving_default"].graph.variables
     unfinished = workplace(folder)
     try:

@@ -1,5 +1,6 @@
 """Exports: what a process without this package answers is what the server answers, and a failure leaves nothing."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from full_disk import full_disk
-from test_serving import TRAIN, planted
+from test_serving import TRAIN, CountryTower, planted
 
 from recsys_teach import export as module
 from recsys_teach.backend import tf
@@ -34,7 +35,7 @@ def test_a_process_that_has_nothing_but_tensorflow_gives_the_same_answers(tmp_pa
     folder = export(server, tmp_path / "models")
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
     run = subprocess.run(
-        [sys.executable, "-c", ALONE, str(folder)], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", ALONE, str(folder)], env=environment, capture_output=True, text=True, timeout=600
     )
     assert run.returncode == 0, run.stderr
     answer = json.loads(run.stdout.splitlines()[-1])
@@ -44,6 +45,112 @@ def test_a_process_that_has_nothing_but_tensorflow_gives_the_same_answers(tmp_pa
     assert answer.pop("product_id") == expected["product_id"].numpy().astype(str).tolist()
     for name, values in answer.items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-6, err_msg=name)
+
+
+REQUESTS = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+
+def tensor(dtype, shape, values):
+    values = [text.encode("latin-1") if isinstance(text, str) else text for text in values]
+    return tf.constant(values, dtype, shape)
+
+signatures = tf.saved_model.load(sys.argv[1]).signatures
+for name, inputs in json.load(sys.stdin):
+    try:
+        answer = signatures[name](**{column: tensor(*given) for column, given in inputs.items()})
+        answer = {column: values.numpy() for column, values in answer.items()}
+        answer = {column: v.astype(str) if v.dtype == object else v for column, v in answer.items()}
+        said = {column: [v.shape, v.ravel().tolist()] for column, v in answer.items()}
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+    print(json.dumps(said), flush=True)
+"""
+SHAPES = [(), (0,), (1,), (2,), (3,), (1, 1), (2, 1), (0, 3), (1, 2, 1), (0, 1, 1)]
+
+
+def texts(shape, *some):
+    return "string", shape, list(itertools.islice(itertools.cycle(some), int(np.prod(shape))))
+
+
+def all_requests():
+    """Each a signature and its inputs, which are their dtype, shape and values (bytes as Latin-1)."""
+    users = [texts(shape, "ann", "\xff\xfe", "bob") for shape in SHAPES]
+    users += [texts((2,), "", "\x00"), ("int32", (2,), [1, 2]), ("float64", (), [float("nan")]), ("bool", (1,), [True])]
+    summaries = [texts(shape, "warm \xc3( tent", "", "\xff") for shape in SHAPES] + [("int64", (2,), [1, 2])]
+    ks = [("int32", (), [k]) for k in (3, 0, -1, 5_000, 5_001, 2**31 - 1, -(2**31))]
+    ks += [("int32", (len(each),), each) for each in ([], [4], [2, 0], [1, -1], [1, 2, 3], [2**31 - 1] * 2)]
+    ks += [("int32", (1, 1), [1]), ("int32", (2, 1), [1, 2]), ("int32", (0, 2), [])]
+    ks += [("int64", (), [2**31]), ("int64", (), [3]), ("float32", (), [float("nan")]), ("string", (), ["3"])]
+    of_length = {shape[:1]: texts(shape, "warm tent", "") for shape in SHAPES if len(shape) == 1}
+    for user, k in itertools.product(users, ks):
+        fitting = of_length.get(tuple(user[1]), texts((1,), "tent"))
+        yield "serving_default", {"user_id": user, "summary": fitting, "k": k}
+    for user, summary in itertools.product(users, summaries):
+        yield "serving_default", {"user_id": user, "summary": summary, "k": ("int32", (), [2])}
+        yield "user_vectors", {"user_id": user, "summary": summary}
+
+
+def faults(inputs):
+    """What an error may say, by hand: the name and dtype, shape or value of any input that is wrong."""
+    places = {name: place for place, name in enumerate(sorted(inputs))}
+    types = {name: "int32" if name == "k" else "string" for name in inputs}
+    said = {name: (f"input #{places[name]}(zero-based)", f"a {types[name]} tensor") for name in inputs}
+    if wrong := [said[name] for name, (dtype, _, _) in inputs.items() if dtype != types[name]]:
+        return wrong
+    shapes = {name: tuple(shape) for name, (_, shape, _) in inputs.items()}
+    printed = {name: f"[{' '.join(map(str, shape))}]" for name, shape in shapes.items()}
+    k_shape, users = shapes.pop("k", ()), shapes["user_id"]
+    wrong = [name for name, shape in shapes.items() if len(shape) != 1 or (len(users) == 1 and shape != users)]
+    if len(users) == 1 and k_shape not in ((), users):
+        wrong.append("k")
+    found = [(f"[{name}: expected ", printed[name]) for name in wrong]
+    outside = [k for k in inputs.get("k", ("", (), []))[2] if not 0 <= k <= 5_000]
+    return found + ([("[k: expected 0 to 5000 products", f"[{outside[0]}]")] if outside and len(users) == 1 else [])
+
+
+def test_no_request_ends_the_process_and_each_gets_the_right_answer_or_an_error_that_names_the_input(tmp_path):
+    server = Server(planted(summary=True), TRAIN)
+    folder, requests = export(server, tmp_path), list(all_requests())
+    assert len(requests) > 500
+    command = [sys.executable, "-c", REQUESTS, str(folder)]
+    run = subprocess.run(command, input=json.dumps(requests), capture_output=True, text=True, timeout=600)
+    lines = run.stdout.splitlines()
+    assert run.returncode == 0, (requests[len(lines) :][:1], run.stderr[-2000:])
+    answered = 0
+    for (signature, inputs), said in zip(requests, map(json.loads, lines), strict=True):
+        if wrong := faults(inputs):
+            assert isinstance(said, str), (inputs, said)
+            assert said.startswith("InvalidArgumentError"), said
+            assert any(name in said and what in said for name, what in wrong), (inputs, said)
+            continue
+        values = {name: [str(v).encode("latin-1") for v in given[2]] for name, given in inputs.items()}
+        tensors = {name: tf.constant(values[name], tf.string) for name in server.asked}
+        function = server.user_vectors
+        if signature == "serving_default":
+            function, tensors["k"] = server.recommend, tf.constant(inputs["k"][2], tf.int32, inputs["k"][1])
+        expected = {name: values.numpy() for name, values in function(**tensors).items()}
+        assert isinstance(said, dict), (inputs, said)
+        assert {name: shape for name, (shape, _) in said.items()} == {n: list(v.shape) for n, v in expected.items()}
+        if "product_id" in said:
+            assert said.pop("product_id")[1] == expected["product_id"].astype(str).ravel().tolist()
+        for name, (_, values) in said.items():
+            np.testing.assert_allclose(values, expected[name].ravel(), rtol=1e-6, err_msg=name)
+        answered += 1
+    assert answered >= 30
+
+
+def test_the_lookups_of_another_persons_tower_are_exported(tmp_path):
+    server = Server(planted(user_tower=CountryTower, summary=True), TRAIN)
+    signatures = tf.saved_model.load(str(export(server, tmp_path))).signatures
+    users = {"user_id": ["ann", "ann", "nobody"], "summary": ["tent", "", "warm"], "country": ["de", "?", "fr"]}
+    users = {name: tf.constant(values) for name, values in users.items()}
+    answer, expected = signatures["serving_default"](**users, k=tf.constant(2)), server.recommend(**users, k=2)
+    assert answer["product_id"].numpy().tolist() == expected["product_id"].numpy().tolist()
+    np.testing.assert_allclose(answer["score"], expected["score"], rtol=1e-6)
+    vectors = signatures["user_vectors"](**users)["vector"]
+    np.testing.assert_allclose(vectors, server.user_vectors(**users)["vector"], rtol=1e-6)
 
 
 def test_exports_are_numbered_and_say_what_they_are(tmp_path):

@@ -25,13 +25,28 @@ ANN, BOB, CID, STRANGER = [1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [0.5, 0.5]
 LAMP, ROPE, SOAP, TENT = [3.0, 0.0], [2.0, 5.0], [1.0, 1.0], [4.0, 0.0]  # in the order of the catalogue
 
 
-def planted(*, product_bias=None, summary=False):
-    vocabulary = learn_vocabulary(TRAIN, max_words=9 if summary else 0)
-    towers = UserTower(vocabulary, dim=2, summary=summary), ProductTower(vocabulary, dim=2)
+class CountryTower(UserTower):
+    """A user tower as somebody else might write it: it reads one more column, with a lookup of its own."""
+
+    def __init__(self, vocabulary, **settings):
+        super().__init__(vocabulary, **settings)
+        self.columns = (*self.columns, "country")
+        self.countries = tf.keras.layers.StringLookup(vocabulary=["de", "fr"])
+        self.shift = tf.keras.layers.Embedding(3, 2, embeddings_initializer=tf.keras.initializers.Constant(10.0))
+
+    def call(self, features):
+        known = tf.cast(self.countries(features["country"]) > 0, tf.float32)
+        return super().call(features) + known[:, None] * self.shift(self.countries(features["country"]))
+
+
+def planted(*, product_bias=None, summary=False, title=False, user_tower=UserTower):
+    train = TRAIN.assign(title=TRAIN["product_id"]) if title else TRAIN
+    vocabulary = learn_vocabulary(train, max_words=9 if summary or title else 0)
+    towers = user_tower(vocabulary, dim=2, summary=summary), ProductTower(vocabulary, dim=2, title=title)
     head = FactorHead(vocabulary)
     weights = {"rating_weight": 1.0, "retrieval_weight": 1.0}
     model = MultitaskModel(*towers, head=head, product_bias=product_bias is not None, **weights)
-    model.ratings(TRAIN)  # makes all parameters
+    model.ratings(train.assign(country="de"))  # makes all parameters
     model.user_tower.embedding.set_weights([np.array([STRANGER, ANN, BOB, CID])])
     model.product_tower.embedding.set_weights([np.array([[9.0, 9.0], LAMP, ROPE, SOAP, TENT])])
     if product_bias is not None:
@@ -100,10 +115,91 @@ def test_the_answer_does_not_depend_on_who_else_asks(weight, monkeypatch):
         np.testing.assert_array_equal(stars[0], together[2][place])
 
 
-def test_nobody_and_nothing_may_be_asked_for():
+@pytest.mark.parametrize("summary", [False, True])
+def test_zero_users_and_zero_products_may_be_asked_for(summary):
+    server = Server(planted(summary=summary), TRAIN)
+    texts = {"summary": tf.constant(["tent"])} if summary else {}
+    assert ask(server, "ann", k=0, **texts)[0] == [[]]
+    nobody = {name: tf.constant([], tf.string) for name in server.asked}
+    assert server.recommend(**nobody, k=tf.constant(2))["stars"].shape == (0, 2)
+    assert server.recommend(**nobody, k=tf.constant([], tf.int32))["product_id"].shape == (0, 0)
+    assert server.user_vectors(**nobody)["vector"].shape == (0, 2)
+
+
+@pytest.mark.parametrize("weight", [0.0, 100.0])
+def test_rows_with_a_k_of_their_own_get_what_they_would_get_alone(weight, monkeypatch):
+    """This is the row format of TensorFlow Serving: each input is stacked, and an answer's first axis is the row."""
+    monkeypatch.setattr(serving, "CANDIDATES", 1)
+    server = Server(planted(), TRAIN, stars_weight=weight)
+    instances = [{"user_id": user, "k": k} for user, k in [("ann", 1), ("bob", 3), ("nobody", 2), ("cid", 0)]]
+    stacked = {name: np.stack([row[name] for row in instances]) for name in ("user_id", "k")}
+    products, scores, stars = ask(server, *stacked["user_id"], k=stacked["k"].astype(np.int32))
+    assert np.shape(products) == scores.shape == stars.shape == (4, 3)
+    for place, row in enumerate(instances):
+        alone, k = ask(server, row["user_id"], k=row["k"]), row["k"]
+        assert products[place] == alone[0][0] + [""] * (3 - k)
+        np.testing.assert_array_equal(scores[place], [*alone[1][0], *[-np.inf] * (3 - k)])
+        np.testing.assert_array_equal(stars[place], [*alone[2][0], *[np.nan] * (3 - k)])
+
+
+WRONG = {
+    "a user that is no list": ({"user_id": "ann", "k": 1}, r"user_id: .*\] \[\]"),
+    "users in columns": ({"user_id": [["ann"], ["bob"]], "k": 1}, r"user_id: .*\] \[2 1\]"),
+    "a k too many": ({"user_id": ["ann", "bob"], "k": [1, 2, 3]}, r"k: .*\] \[2\] .*\] \[3\]"),
+    "one k for two": ({"user_id": ["ann", "bob"], "k": [1]}, r"k: .*\] \[2\] .*\] \[1\]"),
+    "k in columns": ({"user_id": ["ann", "bob"], "k": [[1], [2]]}, r"k: .*\] \[2 1\]"),
+    "a negative k": ({"user_id": ["ann", "bob"], "k": [2, -1]}, r"k: expected 0 to 7 .* \[-1\] \[to\] \[2\]"),
+    "a large k": ({"user_id": ["ann"], "k": 2**31 - 1}, r"k: expected 0 to 7 .* \[2147483647\]"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_an_input_of_another_shape_or_size_is_refused_by_name(name, wrapped, monkeypatch):
+    monkeypatch.setattr(serving, "LARGEST_K", 7)
+    request, message = WRONG[name]
     server = Server(planted(), TRAIN)
-    assert ask(server, "ann", k=0)[0] == [[]]
-    assert server.recommend(user_id=tf.constant([], tf.string), k=tf.constant(2))["stars"].shape == (0, 2)
+    recommend = tf.function(server.recommend) if wrapped else server.recommend
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        recommend(**{column: tf.constant(values) for column, values in request.items()})
+
+
+def test_the_texts_of_other_users_are_refused():
+    server, texts = Server(planted(summary=True), TRAIN), tf.constant(["warm tent"])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"summary: .*\] \[2\] .*\] \[1\]"):
+        ask(server, "ann", "bob", k=1, summary=texts)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"summary: .*\] \[1 1\]"):
+        server.user_vectors(user_id=tf.constant(["ann"]), summary=texts[:, None])
+
+
+@pytest.mark.parametrize(
+    ("more", "name"), [({"k": 1.5}, "k"), ({"k": np.nan}, "k"), ({"k": "3"}, "k"), ({"user_id": [7]}, "user_id")]
+)
+def test_an_input_of_another_type_is_refused_by_name(more, name):
+    with pytest.raises(TypeError, match=f"^{name}: expected"):
+        Server(planted(), TRAIN).recommend(**{"user_id": ["ann"], "k": 1} | more)
+
+
+def test_k_may_be_as_large_as_the_catalogue(monkeypatch):
+    monkeypatch.setattr(serving, "LARGEST_K", 2)
+    server = Server(planted(), TRAIN)
+    assert ask(server, "nobody", k=4)[0] == [["rope", "tent", "lamp", "soap"]]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected 0 to 4 products"):
+        ask(server, "nobody", k=5)
+
+
+def test_bytes_that_are_no_text_are_an_unknown_user():
+    server = Server(planted(summary=True), TRAIN)
+    odd, plain = tf.constant([b"\xff\xfe"]), tf.constant([b"nobody"])
+    of_odd, of_plain = (server.user_vectors(user_id=who, summary=odd)["vector"] for who in (odd, plain))
+    np.testing.assert_array_equal(of_odd, of_plain)
+
+
+def test_what_another_users_tower_reads_is_asked_for():
+    server = Server(planted(user_tower=CountryTower), TRAIN)
+    assert list(server.asked) == ["user_id", "country"]
+    _, scores, _ = ask(server, "ann", "ann", k=1, country=tf.constant(["de", "nowhere"]))
+    np.testing.assert_allclose(scores, [[11 * 2 + 10 * 5], [3]])  # the rope's (2, 5), and the lamp's (3, 0)
 
 
 def test_a_new_product_starts_as_the_mean_of_its_category():
@@ -129,6 +225,28 @@ def test_the_stars_of_a_new_product_are_those_of_any_unknown_one():
     products, _, stars = ask(Server(model, TRAIN, new_products=new), "ann", k=9)
     rows = pd.DataFrame({"user_id": ["ann"], "product_id": ["never seen"]})
     assert stars[0, products[0].index("stove")] == pytest.approx(model.ratings(rows)[0])
+
+
+@pytest.mark.parametrize("bias", [None, [[1.0], [2.0], [100.0], [9.0]]])
+def test_a_new_product_of_a_tower_that_reads_titles_is_what_the_tower_makes_of_its_title(bias):
+    model = planted(title=True, product_bias=bias)
+    new = pd.DataFrame({"product_id": ["stove", "comb", "mat"], "category": "camping"})
+    new["title"] = ["tent lamp rope", "", None]  # more words than any known title has
+    server = Server(model, TRAIN, new_products=new, optimism=1.0)
+    unknown, lamp, rope, tent = (
+        model.product_tower({"product_id": tf.constant(["?"]), "title": tf.constant([title])})[0]
+        for title in ("", "lamp", "rope", "tent")
+    )
+    expected = [(lamp + rope + tent) / 3, unknown, unknown]
+    np.testing.assert_allclose(server.vectors[4:], expected, rtol=1e-6)
+    np.testing.assert_allclose(server.candidates[4:, :2], expected, rtol=1e-6)
+    np.testing.assert_array_equal(server.candidates[4:, 2:], np.full((3, 0 if bias is None else 1), 9.0))
+    bare = Server(model, TRAIN, new_products=new[["product_id"]].astype("category"))
+    np.testing.assert_allclose(bare.vectors[4:], [unknown] * 3, rtol=1e-6)
+    products, _, stars = ask(server, "nobody", k=7)
+    rows = pd.DataFrame({"user_id": "nobody", "product_id": ["?", "?"], "title": ["tent lamp rope", ""]})
+    found = [stars[0, products[0].index(name)] for name in ("stove", "comb")]
+    np.testing.assert_allclose(found, model.ratings(rows), rtol=1e-6)
 
 
 @pytest.mark.parametrize("names", [["tent"], ["stove", "stove"]])
