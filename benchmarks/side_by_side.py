@@ -8,12 +8,13 @@ their greatest.
 import json
 import os
 import resource
-import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -95,18 +96,33 @@ def run_process(command: Sequence[str]) -> tuple[float, float]:
     return took, peak_megabytes(usage)
 
 
-def start_workers(command: Sequence[str], workers: int) -> list[subprocess.Popen]:
-    """As many processes that run this command; where there are several, TF_CONFIG tells each who they all are."""
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(workers)]
-    cluster = {"worker": [f"localhost:{one.getsockname()[1]}" for one in sockets]}
-    for one in sockets:
-        one.close()
+@contextmanager
+def running(command: Sequence[str], workers: int) -> Iterator[list[subprocess.Popen]]:
+    """As many processes that run this command; where there are several, TF_CONFIG tells each who they all are.
+
+    They are at their ends when the block is.
+    """
+    from recsys_teach.cluster import free_ports
+
     processes = []
-    for index in range(workers):
-        task = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
-        environment = os.environ | {"TQDM_DISABLE": "1"} | (task if workers > 1 else {})
-        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
-    return processes
+    with free_ports(workers) as ports:
+        cluster = {"worker": [f"localhost:{port}" for port in ports]}
+        for index in range(workers):
+            task = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})}
+            environment = os.environ | {"TQDM_DISABLE": "1"} | (task if workers > 1 else {})
+            processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        try:
+            yield processes
+        finally:
+            for process in processes:
+                process.kill()
+                process.communicate()
+
+
+def printed(processes: Sequence[subprocess.Popen], seconds: float) -> list[str]:
+    """What each prints until its end; read at once, for one whose pipe is full would keep the others waiting."""
+    with ThreadPoolExecutor(len(processes)) as threads:
+        return list(threads.map(lambda process: process.communicate(timeout=seconds)[0], processes))
 
 
 def report(script: str, rows: list[Row]) -> None:

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from side_by_side import Row, report, start_workers
+from side_by_side import Row, printed, report, running
 
 HERE = Path(__file__).parent
 SEEDS, EPOCHS, BATCH_SIZE = (0, 1, 2), 5, 256
@@ -39,31 +40,33 @@ def work(folder: Path, checkpoints: str) -> None:
         print(json.dumps([board["hit@10"], board["rmse"], took]))
 
 
-def start(folder: Path, checkpoints: Path, workers: int) -> list[subprocess.Popen]:
+def training(folder: Path, checkpoints: Path, workers: int) -> AbstractContextManager[list[subprocess.Popen]]:
     """As many processes that train together."""
-    return start_workers([sys.executable, __file__, str(folder), str(checkpoints)], workers)
+    return running([sys.executable, __file__, str(folder), str(checkpoints)], workers)
 
 
-def outcome(processes: list[subprocess.Popen]) -> list[float]:
+def outcome(folder: Path, checkpoints: Path, workers: int) -> list[float]:
     """What the chief printed, when all have ended well."""
-    printed = [process.communicate(timeout=PATIENCE)[0] for process in processes]
-    if any(process.returncode for process in processes):
-        raise RuntimeError(f"the workers ended with {[process.returncode for process in processes]}, expected 0.")
-    return json.loads(printed[0].splitlines()[-1])
+    with training(folder, checkpoints, workers) as processes:
+        said = printed(processes, PATIENCE)
+        if any(process.returncode for process in processes):
+            raise RuntimeError(f"the workers ended with {[process.returncode for process in processes]}, expected 0.")
+    return json.loads(said[0].splitlines()[-1])
 
 
-def kill_one(processes: list[subprocess.Popen], checkpoints: Path, victim: int) -> float:
+def kill_one(folder: Path, checkpoints: Path, victim: int) -> float:
     """Kill one of two workers when the second epoch is being kept; the seconds until the other has ended."""
-    while not list((checkpoints / "chief").glob("ckpt-2.index")):
-        if any(process.poll() is not None for process in processes):
-            raise RuntimeError("a worker ended before the second epoch did.")
-        time.sleep(0.02)
-    processes[victim].kill()
-    killed = time.perf_counter()
-    processes[1 - victim].communicate(timeout=PATIENCE)
-    if processes[1 - victim].returncode != 1:
-        raise RuntimeError(f"the other worker ended with {processes[1 - victim].returncode}, expected 1.")
-    return time.perf_counter() - killed
+    with training(folder, checkpoints, 2) as processes:
+        while not list((checkpoints / "chief").glob("ckpt-2.index")):
+            if any(process.poll() is not None for process in processes):
+                raise RuntimeError("a worker ended before the second epoch did.")
+            time.sleep(0.02)
+        processes[victim].kill()
+        killed = time.perf_counter()
+        processes[1 - victim].communicate(timeout=PATIENCE)
+        if processes[1 - victim].returncode != 1:
+            raise RuntimeError(f"the other worker ended with {processes[1 - victim].returncode}, expected 1.")
+        return time.perf_counter() - killed
 
 
 def main() -> None:
@@ -81,10 +84,10 @@ def main() -> None:
             parts = write_prepared(folder, generate_shop(seed=seed).reviews, part_rows=1_000)
             for part, rows in zip(("train", "test"), parts):
                 rows.to_parquet(folder.parent / f"{part}.parquet")
-            results["one process"].append(outcome(start(folder, Path(name) / "1", 1)))
-            results["two workers"].append(outcome(start(folder, Path(name) / "2", 2)))
-            noticed.append(kill_one(start(folder, Path(name) / "3", 2), Path(name) / "3", seed % 2))
-            results["one killed, both resumed"].append(outcome(start(folder, Path(name) / "3", 2)))
+            results["one process"].append(outcome(folder, Path(name) / "1", 1))
+            results["two workers"].append(outcome(folder, Path(name) / "2", 2))
+            noticed.append(kill_one(folder, Path(name) / "3", seed % 2))
+            results["one killed, both resumed"].append(outcome(folder, Path(name) / "3", 2))
     rows = []
     for place, (metric, unit) in enumerate((("hit@10", "hit@10"), ("RMSE", "stars"))):
         values = {who: [outcome[place] for outcome in outcomes] for who, outcomes in results.items()}

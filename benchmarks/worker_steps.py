@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from side_by_side import Row, ratios, report, start_workers
+from side_by_side import Row, printed, ratios, report, running
 
 BATCHES, EPOCHS, WORKERS, PATIENCE = (256, 1_024, 4_096), 4, 2, 300
 SHOP = {"users": 5_000, "products": 500}
@@ -39,9 +39,8 @@ def work(folder: Path, batch_size: int, checkpoints: str) -> None:
 def milliseconds(folder: Path, batch_size: int, workers: int) -> list[float]:
     """Of a step, in each epoch but the first."""
     command = [sys.executable, __file__, str(folder), str(batch_size), f"{folder}-{batch_size}-{workers}"]
-    processes = start_workers(command, workers)
-    printed = [process.communicate(timeout=PATIENCE)[0] for process in processes]
-    return json.loads(printed[0].splitlines()[-1])
+    with running(command, workers) as processes:
+        return json.loads(printed(processes, PATIENCE)[0].splitlines()[-1])
 
 
 def main() -> None:

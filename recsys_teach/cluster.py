@@ -2,6 +2,10 @@
 
 import json
 import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from recsys_teach.backend import tf
 
@@ -39,3 +43,23 @@ def task_of_config() -> tuple[dict[str, list[str]], str, int]:
 def is_chief(how: tf.distribute.Strategy) -> bool:
     """Is this the process that writes the results? Of several workers, one is."""
     return how.extended.should_checkpoint
+
+
+@contextmanager
+def free_ports(count: int) -> Iterator[list[int]]:
+    """Numbers of ports for the servers of a cluster on this machine, which no other process gets while the block lasts.
+
+    A port that was found and let go may be taken by anybody, until the process that it is meant for has loaded
+    TensorFlow, seconds later. So a socket stays bound to each. Linux lets gRPC's server bind it nevertheless, since
+    both have SO_REUSEADDR and ours doesn't listen, and gives it to none of those who ask for any port. (SO_REUSEPORT
+    wouldn't do: TensorFlow's server goes without.) Other systems would refuse the server: there, they are let go.
+    """
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind(("localhost", 0))
+        ports = [each.getsockname()[1] for each in sockets]
+        if sys.platform != "linux":
+            held.close()
+        yield ports

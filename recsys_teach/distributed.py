@@ -12,6 +12,8 @@ every step, so they learn what one process alone would have learned.
 import json
 import os
 import re
+import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ from recsys_teach.ladder import Towers, multitask
 from recsys_teach.manifest import lane_parts, parquet_rows, read_manifest
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.progress import Progress
-from recsys_teach.recipes import Recipe, recipe_for
+from recsys_teach.recipes import Recipe, recipe_by_rule
 from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.splits import new_users
 from recsys_teach.stream import read_vocabulary, stream
 from recsys_teach.whole import reason_of, whole_file
 
@@ -43,6 +46,7 @@ def train_prepared(
     learning_rate: float = 0.1,
     seed: int = 0,
     checkpoints: str | os.PathLike | None = None,
+    keep_checkpoints: bool = False,
 ) -> tuple[MultitaskModel, pd.DataFrame]:
     """Train the ladder's multitask model on a prepared folder; return it and the losses, a row an epoch.
 
@@ -53,18 +57,27 @@ def train_prepared(
     from there on. When training ends, they are removed. Of the workers, only the chief, worker 0, should write
     results; `is_chief` tells a script who it is.
 
+    What you do with the model may be cut short, too. With `keep_checkpoints`, they stay until the chief calls
+    `remove_checkpoints`; until then the same call returns the trained model at once, and an empty table of losses.
+
     Raises:
-        FileNotFoundError, ValueError: `folder` isn't whole, or `checkpoints` are those of another training.
+        FileNotFoundError, ValueError: `folder` isn't whole, or `checkpoints` are those of another training, or of more
+            than `epochs`.
         RuntimeError: another worker was lost.
         OSError: `checkpoints` can't be written; what is in it stays.
     """
     folder = Path(folder)
-    kept = Path(checkpoints) if checkpoints else folder.with_name(folder.name + "-checkpoints")
+    kept = _place(folder, checkpoints)
     vocabulary, recipe = opened(folder)
     settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": read_manifest(folder)}
     finished = epochs_finished(kept)
     if finished:
         _check_settings(kept, settings)
+    if finished > epochs:
+        raise ValueError(
+            f"{kept} holds a training that has finished {finished} epochs, more than the {epochs} asked for: ask for "
+            f"{finished} or more, remove the folder to start anew, or name another in checkpoints."
+        )
     how = strategy()
     if is_chief(how) and not finished:
         kept.mkdir(parents=True, exist_ok=True)
@@ -88,8 +101,9 @@ def train_prepared(
                 folder, **flow, worker=worker.input_pipeline_id, workers=worker.num_input_pipelines
             ).repeat()
         )
-        keep = tf.keras.callbacks.BackupAndRestore(str(kept))
+        keep = tf.keras.callbacks.BackupAndRestore(str(kept), delete_checkpoint=False)
         model.fit(data, epochs=epochs, steps_per_epoch=batches, verbose=0, callbacks=[keep, progress])
+        how.run(_wait_for_all)
     except tf.errors.OpError as error:
         resumes = f"training resumes after epoch {epochs_finished(kept)}."
         if isinstance(error, GONE) and how.num_replicas_in_sync > 1:
@@ -100,18 +114,41 @@ def train_prepared(
         raise OSError(f"{room}: {resumes}") from error
     finally:
         progress.bar.close()
-    if is_chief(how):
-        (kept / "settings.json").unlink(missing_ok=True)
+    if is_chief(how) and not keep_checkpoints:
+        remove_checkpoints(folder, checkpoints)
     return model, progress.losses(how.num_replicas_in_sync)
+
+
+def remove_checkpoints(folder: str | os.PathLike, checkpoints: str | os.PathLike | None = None) -> None:
+    """Remove the checkpoints of a training that ended; `folder` and `checkpoints` as in `train_prepared`."""
+    kept = _place(folder, checkpoints)
+    (kept / "chief" / "checkpoint").unlink(missing_ok=True)  # first: it names those that training goes on from
+    for part in (kept / "chief", *kept.glob("workertemp_*")):  # BackupAndRestore's own names
+        shutil.rmtree(part, ignore_errors=True)
+    (kept / "settings.json").unlink(missing_ok=True)
+    if not checkpoints:  # a folder that somebody has named stays
+        with suppress(OSError):
+            kept.rmdir()
+
+
+def _place(folder: str | os.PathLike, checkpoints: str | os.PathLike | None) -> Path:
+    """Where the checkpoints are."""
+    return Path(checkpoints) if checkpoints else Path(folder).with_name(Path(folder).name + "-checkpoints")
+
+
+@tf.function  # called eagerly, TensorFlow would warn that this is slow
+def _wait_for_all() -> None:
+    """Return when all workers have come here: nobody may remove what another one hasn't read yet."""
+    tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.constant(0.0))
 
 
 def opened(folder: Path) -> tuple[Vocabulary, Recipe]:
     """The vocabulary and the recipe of a prepared folder; a missing file is told before others are waited for."""
     held_back = folder / "validation.parquet"
     parquet_rows(held_back, read_manifest(folder)["rows"]["validation"])
-    vocabulary, _ = read_vocabulary(folder), lane_parts(folder)
-    known = pd.DataFrame({USER: vocabulary.users})
-    return vocabulary, recipe_for(known, pd.read_parquet(held_back, columns=[USER]))
+    vocabulary, (_, rows) = read_vocabulary(folder), lane_parts(folder)
+    strangers = new_users(pd.DataFrame({USER: vocabulary.users}), pd.read_parquet(held_back, columns=[USER]))
+    return vocabulary, recipe_by_rule(rows=sum(rows), new_user_share=strangers.mean())
 
 
 def ready_model(

@@ -37,8 +37,16 @@ class Recipe:
 
 def recipe_for(train: pd.DataFrame, validation: pd.DataFrame) -> Recipe:
     """The recipe for training rows and the validation rows that were held back from them."""
-    batch_size = 2 ** round(np.log2(len(train) / 100))
+    return recipe_by_rule(rows=len(train), new_user_share=new_users(train, validation).mean())
+
+
+def recipe_by_rule(*, rows: int, new_user_share: float) -> Recipe:
+    """The recipe for so many training rows; `new_user_share` is that of the validation rows from new users.
+
+    It is NaN where no rows were held back for validation: then nothing is known of new users, and few are expected.
+    """
+    batch_size = 2 ** round(np.log2(rows / 100))
     return Recipe(
         batch_size=int(np.clip(batch_size, 32, 256)),
-        unknown_user_dropout=float(np.clip(new_users(train, validation).mean() / 2, 0.05, 0.5)),
+        unknown_user_dropout=float(np.clip(np.nan_to_num(new_user_share) / 2, 0.05, 0.5)),
     )

@@ -124,7 +124,7 @@ def _task(*roles: str) -> tuple[dict[str, list[str]], str, int]:
 def _counts_to_servers(model: MultitaskModel) -> None:
     """Keep with the servers what the model knows of each user and product: else it went to a worker in every call."""
     head, retrieval = model.ranking.head, model.retrieval
-    for owner, name in ((head, "user_counts"), (head, "product_counts"), (retrieval, "shares")):
+    for owner, name in ((head, "user_counts"), (head, "product_counts"), (retrieval, "log_q")):
         setattr(owner, name, tf.Variable(getattr(owner, name), trainable=False))
 
 

@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
-from recsys_teach.features import Vocabulary
+from recsys_teach.features import Ids, Vocabulary
 from recsys_teach.manifest import lane_parts, parquet_rows, read_manifest
 from recsys_teach.schema import PRODUCT, RATING, USER
 
 DTYPES = {USER: np.int64, PRODUCT: np.int64, RATING: np.float32}
+AS_TAKEN = tf.data.Options()
+AS_TAKEN.experimental_optimization.inject_prefetch = False  # or TensorFlow may read ahead of who takes the batches
 BLOCK = 65_536  # rows that are handed to TensorFlow at once, more or less: a call costs as much as 1,000 rows
 
 Rows = dict[str, np.ndarray]  # a column each, [rows]
@@ -85,8 +87,9 @@ def stream(
     """This worker's share of every batch of an epoch: `user_id` and `product_id` (int64) and `rating` (float32).
 
     Each has shape `[batch_size / workers]`: `batch_size / lanes` rows from each of the lanes `worker`,
-    `worker + workers`, … Iterating again is the next epoch, and `first_epoch` is the number of the first one. Each
-    epoch draws anew, from the seed, its number and the lane, in which order a lane's parts are read and in which
+    `worker + workers`, … `first_epoch` is the number of the first epoch. When its last batch has been taken, iterating
+    again is the next one; before that, it is the same from its beginning, so a look at some batches changes nothing.
+    Each epoch draws anew, from the seed, its number and the lane, in which order a lane's parts are read and in which
     order the rows of a part come, so that epoch 7 is the same after a restart, and for any number of workers. Rows at
     the end that don't fill a batch are left out, which are others in every epoch; `len` is the number of batches, the
     same for every worker. `unknown_user_dropout`: see `RetrievalModel`; drawn here, it doesn't depend on the workers.
@@ -110,11 +113,10 @@ def stream(
         )
     mine = range(worker, len(lanes), workers)
     sizes = _block_sizes(batches, max(1, BLOCK * workers // batch_size))
-    epochs = itertools.count(first_epoch)
+    epoch = first_epoch
 
     def blocks() -> Iterator[Rows]:
         """The batches of an epoch end to end, some of them at a time."""
-        epoch = next(epochs)
         draws = [np.random.default_rng([seed, epoch, lane]) for lane in mine]
         rows = [_rows(lanes[lane], rng, unknown_user_dropout) for lane, rng in zip(mine, draws)]
         takers = [_take(some, [size * share for size in sizes]) for some in rows]
@@ -124,14 +126,25 @@ def stream(
                 for name, dtype in DTYPES.items()
             }
 
+    def count(number: np.ndarray) -> None:
+        """The epoch is over when its last block is taken."""
+        nonlocal epoch
+        epoch += int(number == len(sizes) - 1)
+
+    def counted(number: tf.Tensor, block: Ids) -> Ids:
+        tf.numpy_function(count, [number], [])
+        return block
+
     signature = {name: tf.TensorSpec([None], dtype) for name, dtype in DTYPES.items()}
     flow = tf.data.Dataset.from_generator(blocks, output_signature=signature).prefetch(1)
-    flow = flow.rebatch(share * len(mine), drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-    return flow.apply(tf.data.experimental.assert_cardinality(batches))
+    # From here on nothing may read ahead, or a block would be counted before anybody takes it.
+    flow = flow.enumerate().map(counted).rebatch(share * len(mine), drop_remainder=True)
+    return flow.apply(tf.data.experimental.assert_cardinality(batches)).with_options(AS_TAKEN)
 
 
 def _block_sizes(batches: int, most: int) -> list[int]:
-    return [min(most, batches - start) for start in range(0, batches, most)]
+    """How many batches each block holds. The last batch is a block of its own: who takes it has taken them all."""
+    return [*(min(most, batches - 1 - start) for start in range(0, batches - 1, most)), 1]
 
 
 def _rows(parts: Sequence[Path], rng: np.random.Generator, unknown_user_dropout: float) -> Iterator[Rows]:

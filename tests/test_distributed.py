@@ -18,13 +18,18 @@ from full_disk import full_disk
 from prepared import write_prepared
 
 import recsys_teach
+from recsys_teach import distributed
 from recsys_teach.backend import tf
-from recsys_teach.distributed import Progress, epochs_finished, strategy, train_prepared
+from recsys_teach.cluster import free_ports
+from recsys_teach.distributed import Progress, epochs_finished, opened, remove_checkpoints, strategy, train_prepared
+from recsys_teach.recipes import recipe_for
 from recsys_teach.replicas import all_rows
+from recsys_teach.serving import Server
 from recsys_teach.shop import generate_shop
+from recsys_teach.stream import read_train
 
 EPOCHS, BATCH = 3, 128
-PATIENCE = 120  # seconds until a process is given up
+PATIENCE = 600  # seconds until a process is given up
 WORKER = """
 import os, signal, sys
 import numpy as np
@@ -39,6 +44,16 @@ kept = [variable.numpy() for variable in [*model.trainable_variables, *model.opt
 np.savez(results, *kept)
 losses.to_json(results + ".json")
 """
+COMMAND = """
+import os, signal, sys
+from recsys_teach import cli, export
+
+folder, checkpoints, shelf, epochs, batch_size, dies = sys.argv[1:]
+if dies == "dies":  # when all is written, and is no version yet
+    export._numbered = lambda unfinished, folder: os.kill(os.getpid(), signal.SIGKILL)
+arguments = ["--epochs", epochs, "--batch-size", batch_size, "--checkpoints", checkpoints, "--export", shelf]
+cli.app(["train", folder, *arguments])
+"""
 
 
 def state(model):
@@ -46,31 +61,26 @@ def state(model):
     return [variable.numpy() for variable in [*model.trainable_variables, *model.optimizer.variables]]
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def two_workers(folder, checkpoints, results, dies=None):
+def two_workers(folder, checkpoints, results, *, program=WORKER, dies=None):
     """Run two workers to their ends; what they ended with, and what they said on stderr."""
-    cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
     processes = []
-    for index in range(2):
-        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        variables = {"TF_CONFIG": config, "PYTHONPATH": str(Path(recsys_teach.__file__).parent.parent)}
-        arguments = [folder, checkpoints, f"{results}-{index}", EPOCHS, BATCH, "dies" if dies == index else "lives"]
-        command = [sys.executable, "-c", WORKER, *map(str, arguments)]
-        processes.append(subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True))
-    try:
-        said = [process.communicate(timeout=PATIENCE)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    with free_ports(2) as ports, ExitStack() as files:
+        cluster = {"worker": [f"localhost:{port}" for port in ports]}
+        for index in range(2):
+            config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+            variables = {"TF_CONFIG": config, "PYTHONPATH": str(Path(recsys_teach.__file__).parent.parent)}
+            arguments = [folder, checkpoints, f"{results}-{index}", EPOCHS, BATCH, "dies" if dies == index else "lives"]
+            command = [sys.executable, "-c", program, *map(str, arguments)]
+            out, err = (files.enter_context(open(f"{results}-{index}.{name}", "w")) for name in ("out", "err"))
+            processes.append(subprocess.Popen(command, env=os.environ | variables, stdout=out, stderr=err))
+        try:
+            for process in processes:
+                process.wait(timeout=PATIENCE)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+    said = [Path(f"{results}-{index}.err").read_text() for index in range(2)]
     return [process.returncode for process in processes], said
 
 
@@ -150,6 +160,28 @@ def test_a_worker_that_is_killed_ends_the_other_and_both_go_on_where_they_were(f
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+def test_two_workers_whose_chief_is_killed_in_its_export_train_no_more(folder, alone, tmp_path):
+    settings = {"folder": folder, "checkpoints": tmp_path / "checkpoints", "program": COMMAND}
+    codes, said = two_workers(results=tmp_path / "killed", dies=0, **settings)
+    assert codes == [-9, 0], said
+    assert "retrieval_loss" in (tmp_path / "killed-0.out").read_text()
+    assert epochs_finished(tmp_path / "checkpoints") == EPOCHS
+
+    codes, said = two_workers(results=tmp_path / "again", **settings)
+    assert codes == [0, 0], said
+    printed = [(tmp_path / f"again-{index}.out").read_text() for index in range(2)]
+    assert "retrieval_loss" not in printed[0]
+    assert "multitask" in printed[0]
+    assert printed[1] == ""
+    assert list((tmp_path / "again-1").iterdir()) == []  # only the chief exports
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    train = read_train(folder)
+    asked = {"user_id": tf.constant(train["user_id"].unique()), "k": tf.constant(60)}
+    exported = tf.saved_model.load(str(tmp_path / "again-0" / "1")).signatures["serving_default"]
+    expected = Server(alone[0], train).recommend(**asked)["score"]
+    np.testing.assert_allclose(exported(**asked)["score"], expected, rtol=0, atol=1e-4)
+
+
 @pytest.fixture
 def cut_short(folder, tmp_path):
     """The checkpoints of a process that was interrupted in its second epoch."""
@@ -173,6 +205,46 @@ def test_one_process_that_was_interrupted_goes_on_too(folder, alone, cut_short):
     for ours, theirs in zip(state(model), state(expected)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     assert epochs_finished(cut_short) == 0
+
+
+def test_what_was_learned_is_kept_until_the_caller_is_done_with_it(folder, alone, tmp_path, monkeypatch):
+    settings = {"batch_size": BATCH, "checkpoints": tmp_path, "keep_checkpoints": True}
+    model, losses = train_prepared(folder, epochs=EPOCHS - 1, **settings)
+    pd.testing.assert_frame_equal(losses, alone[1].loc[: EPOCHS - 1], rtol=1e-5)
+    for _ in range(2):
+        again, none = train_prepared(folder, epochs=EPOCHS - 1, **settings)
+        assert none.empty
+        for ours, theirs in zip(state(again), state(model)):
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(
+        ValueError, match=r"has finished 2 epochs, more than the 1 asked for: ask for 2 or more, remove"
+    ):
+        train_prepared(folder, epochs=1, **settings)
+
+    model, losses = train_prepared(folder, epochs=EPOCHS, **settings)
+    pd.testing.assert_frame_equal(losses, alone[1].loc[EPOCHS:], rtol=1e-5)
+    for ours, theirs in zip(state(model), state(alone[0])):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    with monkeypatch.context() as patch:
+        patch.setattr(distributed.shutil, "rmtree", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            remove_checkpoints(folder, tmp_path)
+    assert epochs_finished(tmp_path) == 0  # nobody goes on from what is half removed
+    remove_checkpoints(folder, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_the_recipe_follows_the_number_of_training_rows(tmp_path):
+    reviews = generate_shop(users=500, products=60, seed=0).reviews
+    train, _ = write_prepared(tmp_path / "out", reviews)
+    validation = pd.read_parquet(tmp_path / "out" / "validation.parquet")
+    _, recipe = opened(tmp_path / "out")
+    assert recipe == recipe_for(train, validation)
+    assert recipe.batch_size > recipe_for(train.drop_duplicates("user_id"), validation).batch_size
 
 
 def test_a_full_disk_is_told_and_with_more_room_it_goes_on(folder, alone, tmp_path, monkeypatch):
@@ -235,6 +307,23 @@ def test_the_rows_of_all_replicas_begin_with_ones_own(monkeypatch, number, expec
     replica = SimpleNamespace(num_replicas_in_sync=3, replica_id_in_sync_group=number, all_gather=all_gather)
     monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: replica)
     assert all_rows(everybody[2 * number : 2 * number + 2])[:, 0].numpy().tolist() == expected
+
+
+def test_a_port_that_is_held_is_for_a_server_and_for_nobody_else():
+    with free_ports(2) as ports:
+        assert len({*ports}) == 2
+        with (
+            socket.create_server(("", ports[0])) as server,
+            socket.create_connection(("localhost", ports[0])) as client,
+        ):
+            connection, address = server.accept()
+            connection.close()
+            assert address == client.getsockname()
+        if sys.platform == "linux":
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(("localhost", ports[1]))
+    with socket.socket() as other:
+        other.bind(("localhost", ports[1]))
 
 
 def test_without_workers_this_process_trains_alone(monkeypatch):

@@ -8,13 +8,16 @@ import pytest
 from prepared import write_prepared
 from typer.testing import CliRunner
 
-from recsys_teach import cli
+from recsys_teach import cli, export
 from recsys_teach.amazon import write_amazon
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases, Popularity
+from recsys_teach.distributed import train_prepared
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.judge import judge
 from recsys_teach.ladder import multitask
+from recsys_teach.prepare import prepare
+from recsys_teach.progress import Progress
 from recsys_teach.recipes import Recipe
 from recsys_teach.scoreboard import scoreboard
 from recsys_teach.shop import generate_shop
@@ -69,6 +72,18 @@ def invoke(*arguments):
     return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
+def test_purchases_without_stars_are_trained_and_judged(tmp_path):
+    rows = "".join(f"u{n % 14},p{n % 10}\n" for n in range(600))
+    (tmp_path / "a.csv").write_text("user_id,product_id\n" + rows)
+    prepare(tmp_path / "a.csv", tmp_path / "folder", lanes=1)
+    model, losses = train_prepared(tmp_path / "folder", epochs=2, batch_size=64)
+    assert losses["rating_loss"].tolist() == [0, 0]
+    board = judge(tmp_path / "folder", model)
+    assert list(board.index) == ["popularity", "multitask"]
+    assert board["rmse"].isna().all()
+    assert board["mrr"].notna().all()
+
+
 def test_from_a_file_to_an_export(tmp_path):
     reviews = generate_shop(users=120, products=40, seed=3).reviews
     write_amazon(reviews, tmp_path / "reviews.jsonl.gz")
@@ -88,6 +103,38 @@ def test_from_a_file_to_an_export(tmp_path):
     answer = recommend(user_id=tf.constant([user]), k=tf.constant(40))["product_id"].numpy().astype(str)[0]
     unseen = set(train["product_id"]) - set(train.loc[train["user_id"] == user, "product_id"])
     assert set(answer[answer != ""]) == unseen
+
+
+def test_what_stops_the_export_costs_no_training(folder, parts, tmp_path, monkeypatch):
+    epochs, told = [], Progress.on_epoch_end
+    monkeypatch.setattr(Progress, "on_epoch_end", lambda *its: (epochs.append(its[1]), told(*its)))
+
+    def train(name):
+        places = "--checkpoints", tmp_path / "checkpoints", "--export", tmp_path / name
+        return invoke("train", folder, "--epochs", "2", "--batch-size", "32", *places)
+
+    whole = train("whole")
+    assert whole.exit_code == 0, whole.output
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "_numbered", interrupt)
+        assert train("stopped").exit_code != 0
+    assert list((tmp_path / "stopped").iterdir()) == []
+    assert epochs == [0, 1, 0, 1]
+
+    again = train("stopped")
+    assert again.exit_code == 0, again.output
+    assert epochs == [0, 1, 0, 1]
+    assert "retrieval_loss" not in again.output
+    assert next(line for line in again.output.splitlines() if "multitask" in line) in whole.output
+    asked = {"user_id": tf.constant(parts[0]["user_id"].unique()), "k": tf.constant(40)}
+    models = [tf.saved_model.load(str(tmp_path / name / "1")) for name in ("stopped", "whole")]
+    ours, theirs = (model.signatures["serving_default"](**asked)["score"] for model in models)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,10 @@ def test_what_would_run_data_is_found(code, found):
 def test_only_the_sample_is_fetched_and_the_package_starts_no_process():
     package = [path for path in SOURCES if path.startswith("recsys_teach/")]
     reach = {path: imported(code_of(path))[0] & NETWORK for path in package}
-    assert {path: names for path, names in reach.items() if names} == {"recsys_teach/sample.py": {"pooch", "requests"}}
+    assert {path: names for path, names in reach.items() if names} == {
+        "recsys_teach/sample.py": {"pooch", "requests"},
+        "recsys_teach/cluster.py": {"socket"},  # finds free ports of this machine, and connects to nothing
+    }
 
 
 # What files say.
@@ -159,7 +162,7 @@ def test_a_parquet_file_that_holds_a_pickle_is_read_without_it(tmp_path):
 
 
 def test_a_parquet_file_that_names_another_file_doesnt_lead_there(tmp_path):
-    """Each column of its rows says that it is in another file: DuckDB refuses that, pyarrow doesn't look there."""
+    """Each column of its rows says that it is in another file: pyarrow doesn't look there."""
     path, other = tmp_path / "a.parquet", tmp_path / "other.parquet"
     TABLE.to_parquet(path)
     TABLE.assign(user_id="somebody else").to_parquet(other)
@@ -171,8 +174,8 @@ def test_a_parquet_file_that_names_another_file_doesnt_lead_there(tmp_path):
     path.write_bytes(rows + (tmp_path / "metadata").read_bytes()[4:])
     assert pq.read_metadata(path).row_group(0).column(0).file_path == "other.parquet"
     assert set(load_reviews(path)["user_id"]) == {"ann", "bob"}
-    with pytest.raises(ValueError, match=r"a\.parquet can't be read as parquet: "):
-        prepare(path, tmp_path / "out")
+    prepare(path, tmp_path / "out", lanes=1)
+    assert set(pq.read_table(tmp_path / "out" / "users.parquet")["user_id"].to_pylist()) <= {"ann", "bob"}
 
 
 ADDRESSES = (

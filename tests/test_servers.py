@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from prepared import write_prepared
-from test_distributed import free_ports
 
 import recsys_teach
 from recsys_teach.backend import tf
+from recsys_teach.cluster import free_ports
 from recsys_teach.distributed import ready_model, strategy, train_prepared
 from recsys_teach.judge import judge
 from recsys_teach.recipes import Recipe
@@ -26,7 +26,7 @@ from recsys_teach.shop import generate_shop
 from recsys_teach.stream import read_vocabulary
 
 EPOCHS, BATCH = 8, 128
-PATIENCE = 120  # seconds until the processes are given up
+PATIENCE = 600  # seconds until the processes are given up
 CLUSTER = """
 import json, os, signal, sys
 from recsys_teach.judge import judge
@@ -71,25 +71,24 @@ def run_cluster(folder, results, victims=None):
 
     `victims` are killed at the ends of epochs: {"1": "worker 0"}.
     """
-    ports = free_ports(5)
-    cluster = {"worker": ports[:2], "ps": ports[2:4], "chief": ports[4:]}  # the chief is the process that forks
-    cluster = {role: [f"localhost:{port}" for port in some] for role, some in cluster.items()}
-    arguments = [folder, results, EPOCHS, BATCH, json.dumps(cluster), json.dumps(victims or {})]
     out, err = (results.with_name(f"{results.name}-{name}.txt") for name in ("out", "err"))
-    with out.open("w") as stdout, err.open("w") as stderr:  # pipes would stay open as long as a server lives
+    with free_ports(5) as ports, out.open("w") as stdout, err.open("w") as stderr:
+        cluster = {"worker": ports[:2], "ps": ports[2:4], "chief": ports[4:]}  # the chief is the process that forks
+        cluster = {role: [f"localhost:{port}" for port in some] for role, some in cluster.items()}
+        arguments = [folder, results, EPOCHS, BATCH, json.dumps(cluster), json.dumps(victims or {})]
         process = subprocess.Popen(
             [sys.executable, "-c", CLUSTER, *map(str, arguments)],
             env=os.environ | {"PYTHONPATH": str(Path(recsys_teach.__file__).parent.parent), "TQDM_DISABLE": "1"},
-            stdout=stdout,
+            stdout=stdout,  # a pipe would stay open as long as a server lives
             stderr=stderr,
             start_new_session=True,
         )
-    try:
-        process.wait(timeout=PATIENCE)
-    finally:
-        with suppress(ProcessLookupError):  # the servers would serve for ever
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            process.wait(timeout=PATIENCE)
+        finally:
+            with suppress(ProcessLookupError):  # the servers would serve for ever
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     return process.returncode, out.read_text(), err.read_text()
 
 

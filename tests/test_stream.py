@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from prepared import LANES, write_prepared
 
+from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.shop import generate_shop
 from recsys_teach.stream import read_vocabulary, stream
@@ -140,6 +141,38 @@ def test_repeated_it_goes_on_with_the_next_epoch(prepared):
     flow = stream(prepared[0], batch_size=BATCH)
     once = [batch for epoch in epochs_of(stream(prepared[0], batch_size=BATCH), 2) for batch in epoch]
     assert [rows_of(batch) for batch in flow.repeat().take(2 * len(flow))] == once
+
+
+@pytest.mark.parametrize("block", [1, 10**6])
+def test_looking_at_some_batches_changes_no_epoch(prepared, monkeypatch, block):
+    monkeypatch.setattr("recsys_teach.stream.BLOCK", block)
+    expected = epochs_of(stream(prepared[0], batch_size=BATCH), 2)
+    flow = stream(prepared[0], batch_size=BATCH)
+    most = len(flow) - 1
+    for number in range(2):
+        assert rows_of(next(iter(flow))) == expected[number][0]
+        assert [rows_of(batch) for batch in flow.take(most)] == expected[number][:most]
+        assert epochs_of(flow, 1) == [expected[number]]
+
+
+class Sees(tf.keras.Model):
+    """Keeps the batches that `fit` hands to it."""
+
+    def train_step(self, batch):
+        self.seen.append(rows_of(batch))
+        return {}
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_in_fit_every_epoch_has_its_own_order_also_after_a_look(prepared, repeated):
+    expected = [batch for epoch in epochs_of(stream(prepared[0], batch_size=BATCH), 3) for batch in epoch]
+    flow = stream(prepared[0], batch_size=BATCH)
+    next(iter(flow))
+    model = Sees()
+    model.seen = []
+    model.compile(run_eagerly=True)
+    model.fit(flow.repeat() if repeated else flow, steps_per_epoch=len(flow) if repeated else None, epochs=3, verbose=0)
+    assert model.seen == expected
 
 
 def test_unknown_user_dropout_makes_a_share_of_the_users_unknown_and_changes_nothing_else(prepared):
