@@ -12,14 +12,17 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
 SCRIPT = Path(__file__).with_suffix(".js")
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 CLASSIC = Path(os.environ.get("RECSYS_TEACH_CLASSIC", Path(sys.prefix) / "classic"))  # `make classic` makes it
-SECONDS = 300  # the longest that a notebook may take to run
+# Seconds until a page is given up that doesn't answer, and a notebook that doesn't come to its end: many times what
+# they take, since the machine may be slow and busy with other tests.
+PATIENCE, PATIENCE_TO_RUN = 300, 1_200
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 LOCAL = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # a page that needs the network fails
 FOLDERS = ("JUPYTER_CONFIG", "JUPYTER_DATA", "JUPYTER_RUNTIME", "JUPYTERLAB_SETTINGS", "JUPYTERLAB_WORKSPACES")
@@ -27,14 +30,14 @@ LAB_SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, also those out of sight
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-SERVER = ["--ip=127.0.0.1", "--allow-root"]
+SERVER = ["--ip=127.0.0.1", "--allow-root", f"--MappingKernelManager.kernel_info_timeout={PATIENCE}"]
 PLAIN = "--ZMQChannelsWebsocketConnection.kernel_ws_protocol="  # messages are JSON, as in the classic notebook
 COMMANDS = {
     "lab": ["jupyterlab", *SERVER, PLAIN, "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"],
     "classic": ["notebook", *SERVER, "--NotebookApp.token=", "--NotebookApp.show_banner=False"],
-    "voila": ["voila", PLAIN, "."],
+    "voila": ["voila", PLAIN, *(f"--VoilaExecutor.{wait}_timeout={PATIENCE}" for wait in ("startup", "iopub")), "."],
 }
-expect.set_options(timeout=60_000)  # also on a busy machine
+expect.set_options(timeout=1000 * PATIENCE)
 ADDRESSES = {"lab": "lab/tree/{}?reset", "classic": "notebooks/{}", "voila": "voila/render/{}"}
 
 
@@ -61,9 +64,21 @@ def front_end(kind: str, folder: Path, dark: bool = False) -> Iterator[Callable[
         _server(kind, folder, dark, Path(own)) as address,
         sync_playwright() as play,
     ):
-        browser = play.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, LOCAL])
-        yield lambda name: Notebook(kind, browser.new_page(viewport={"width": 1400, "height": 1000}), address, name)
+        browser = launch(play)
+        yield lambda name: Notebook(kind, new_page(browser, viewport={"width": 1400, "height": 1000}), address, name)
         browser.close()
+
+
+def launch(play: Playwright) -> Browser:
+    """A browser that reaches no network."""
+    return play.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, LOCAL], timeout=1000 * PATIENCE)
+
+
+def new_page(browser: Browser, **options: Any) -> Page:
+    """A page of its own, for which there is time."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(1000 * PATIENCE)
+    return page
 
 
 @contextmanager
@@ -94,7 +109,7 @@ def _server(kind: str, folder: Path, dark: bool, own: Path) -> Iterator[str]:
     finally:
         server.terminate()  # it ends its kernels, which end without it, too
         try:
-            server.wait(timeout=30)
+            server.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
@@ -102,7 +117,7 @@ def _server(kind: str, folder: Path, dark: bool, own: Path) -> Iterator[str]:
 
 def _answers(address: str) -> bool:
     try:
-        urllib.request.urlopen(address, timeout=30).close()
+        urllib.request.urlopen(address, timeout=PATIENCE).close()
     except OSError:
         return False
     return True
@@ -116,7 +131,6 @@ class Notebook:
         self.console: list[str] = []  # the page's own errors
         page.on("console", lambda message: self._listen(message.type, message.text))
         page.on("pageerror", lambda error: self._listen("error", str(error)))
-        page.set_default_timeout(60_000)
         page.add_init_script(path=SCRIPT)
         page.goto(address + ADDRESSES[kind].format(name))
 
@@ -127,9 +141,9 @@ class Notebook:
     def run_all(self) -> None:
         """Run all cells, and wait until they have run. (Voilà runs them by itself.)"""
         if self.kind != "voila":
-            self.page.wait_for_function("hasNotebook()", timeout=1000 * SECONDS)
+            self.page.wait_for_function("hasNotebook()")
             self.page.evaluate("runAll()")
-            self.page.wait_for_function("hasRun()", timeout=1000 * SECONDS)
+            self.page.wait_for_function("hasRun()", timeout=1000 * PATIENCE_TO_RUN)
 
     def cells(self) -> list[dict]:
         """The cells of JupyterLab's notebook as they would be stored now."""

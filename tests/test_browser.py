@@ -21,10 +21,11 @@ def work():
     for step in range(1, 4):
         progress.value = step
         page.value = f"<p>step {step}</p>"
-    page.value = "<p>cancelled</p>" if cancelled.wait(60) else "<p>left alone</p>"
+    cancelled.wait()
+    page.value = "<p>cancelled</p>"
 
 slider.observe(lambda change: setattr(page, "value", f"<p>weight {change['new']}</p>"), "value")
-start.on_click(lambda button: threading.Thread(target=work).start())
+start.on_click(lambda button: threading.Thread(target=work, daemon=True).start())
 cancel.on_click(lambda button: cancelled.set())
 broken.on_click(lambda button: 1 / 0)
 box = widgets.VBox([slider, start, cancel, broken, progress, page])

@@ -28,7 +28,7 @@ def test_a_learner_answers_and_unfolds(kind, tmp_path):
     with front_end(kind, tmp_path, dark=kind == "lab") as open_notebook:
         opened = open_notebook(NOTEBOOK.name)
         page = opened.page
-        expect(page.get_by_text("01.2 · not attempted")).to_be_visible(timeout=120_000)  # as it is stored
+        expect(page.get_by_text("01.2 · not attempted")).to_be_visible()  # as it is stored
         opened.run_all()
         expect(page.get_by_text("01.1 · not yet")).to_be_visible()
         expect(page.get_by_text("Place k itself is still on the list")).to_be_visible()

@@ -9,6 +9,7 @@ from jupyter_client.manager import start_new_kernel
 
 import recsys_teach
 
+PATIENCE = 600  # seconds until a kernel is given up
 SET_UP = """
 import threading
 from functools import partial
@@ -45,7 +46,7 @@ class Notebook:
         """What the cell printed, and the name of the error that it ended in, if any."""
         asked, printed, error = self.client.execute(cell), "", None
         while True:
-            message = self.client.get_iopub_msg(timeout=120)
+            message = self.client.get_iopub_msg(timeout=PATIENCE)
             content = message["content"]
             if message["parent_header"].get("msg_id") != asked:
                 continue
@@ -75,7 +76,7 @@ def notebook():
     places = [Path(__file__).parent, Path(recsys_teach.__file__).parents[1]]
     environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, places))
-    manager, client = start_new_kernel(kernel_name="python3", startup_timeout=120, env=environment)
+    manager, client = start_new_kernel(kernel_name="python3", startup_timeout=PATIENCE, env=environment)
     try:
         notebook = Notebook(manager, client)
         notebook.works(SET_UP)

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from browser import front_end
+from browser import PATIENCE_TO_RUN, front_end
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 
@@ -127,7 +127,7 @@ def test_the_app_is_the_lab_without_code(tmp_path, monkeypatch):
     nbformat.write(app, tmp_path / "weight_lab.ipynb")
     with front_end("voila", tmp_path) as open_notebook:
         notebook = open_notebook("weight_lab.ipynb")
-        expect(notebook.page.locator(".lab-row")).to_contain_text(" : 1", timeout=300_000)
+        expect(notebook.page.locator(".lab-row")).to_contain_text(" : 1", timeout=1000 * PATIENCE_TO_RUN)
         expect(notebook.page.get_by_text("train_sweep")).to_have_count(0)
         notebook.press("ratio", "Home")
         expect(notebook.page.locator(".lab-row")).to_contain_text("retrieval only")

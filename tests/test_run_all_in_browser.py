@@ -47,7 +47,7 @@ def noise(notebook):
     drawn = notebook.page.locator(".jp-CodeCell")
     expect(drawn).to_have_count(len(code))
     with suppress(AssertionError):  # what never loads is found below
-        expect(drawn.get_by_text("Loading widget")).to_have_count(0, timeout=20_000)
+        expect(drawn.get_by_text("Loading widget")).to_have_count(0)
     for number in range(1, len(code) + 1):
         outputs = drawn.nth(number - 1).locator(".jp-OutputArea-output")
         found += [f"cell {number}: {text}" for text in outputs.filter(has_text=BROKEN).all_inner_texts()]

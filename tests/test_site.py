@@ -12,7 +12,7 @@ import nbformat
 import pandas as pd
 import pytest
 import site_tool
-from browser import FLAGS, LOCAL, SCREENSHOTS, find_chromium, need
+from browser import SCREENSHOTS, launch, need, new_page
 from hostile import TEXTS
 from playwright.sync_api import expect, sync_playwright
 from site_pages import Page, sphinx_python
@@ -57,7 +57,7 @@ def browser():
     """A browser that reaches no network."""
     need("page")
     with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=find_chromium(), args=[*FLAGS, LOCAL])
+        started = launch(play)
         yield started
         started.close()
 
@@ -158,7 +158,7 @@ def test_sphinx_gets_along_with_the_packages_of_the_course():
 
 
 def test_on_a_phone_pages_fit_have_one_title_and_ask_no_network(pages, browser):
-    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page = new_page(browser, viewport={"width": 390, "height": 844})
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     sources = [name for name in pages if name.startswith("_modules/")]
@@ -172,7 +172,7 @@ def test_on_a_phone_pages_fit_have_one_title_and_ask_no_network(pages, browser):
 
 @pytest.mark.parametrize("tone", ["light", "dark"])
 def test_the_labs_picture_has_its_words(pages, browser, tone):
-    page = browser.new_page(viewport={"width": 1000, "height": 800}, color_scheme=tone)
+    page = new_page(browser, viewport={"width": 1000, "height": 800}, color_scheme=tone)
     page.goto(pages["notebooks/05_multitask.html"].path.as_uri())
     picture = page.get_by_role("img", name="Above, a picture; below, a table: what the lab shows.")
     picture.scroll_into_view_if_needed()
@@ -181,7 +181,7 @@ def test_the_labs_picture_has_its_words(pages, browser, tone):
 
 
 def test_the_search_finds_a_notebook(pages, browser):
-    page = browser.new_page()
+    page = new_page(browser)
     page.goto(pages["search.html"].path.as_uri() + "?q=softmax")
     expect(page.locator("#search-results a", has_text="03 · Retrieval").first).to_be_visible()
 

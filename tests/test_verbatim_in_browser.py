@@ -7,7 +7,7 @@ import nbformat
 import notebook_tool as tool
 import pages
 import pytest
-from browser import CLASSIC, SCREENSHOTS, front_end, need
+from browser import CLASSIC, SCREENSHOTS, front_end, need, new_page
 from hostile import ALL, HACK, TEXTS
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
@@ -113,7 +113,7 @@ def test_strangers_text_is_shown_and_nothing_in_it_runs(folder):
 
         written = new_notebook(cells=[nbformat.from_dict(cell) for cell in notebook.cells()])
         pages.write_page(tool.clean(written), folder / "hostile.html")
-        page = page.context.browser.new_page()
+        page = new_page(page.context.browser)
         page.route(f"{CDN}**", mathjax)
         watch = Watch(page)
         page.goto((folder / "hostile.html").as_uri())

@@ -22,7 +22,7 @@ from recsys_teach.whole import whole_file
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build"
-CELL_TIMEOUT = 300  # seconds
+CELL_TIMEOUT, PATIENCE = 300, 120  # seconds for a cell; for a kernel that starts, and an output that is on its way
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -129,7 +129,8 @@ def execute(path: Path, bar: tqdm) -> NotebookNode:
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,
-        startup_timeout=120,
+        startup_timeout=PATIENCE,
+        iopub_timeout=PATIENCE,  # by itself 4, and what came later would be missing in the notebook
         kernel_name="python3",
         extra_arguments=["--log-level=40"],
         resources={"metadata": {"path": str(path.parent.absolute())}},  # where nbval and Jupyter run it, too
