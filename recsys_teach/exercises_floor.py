@@ -8,6 +8,7 @@ import pandas as pd
 
 from recsys_teach.baselines import Oracle, Popularity
 from recsys_teach.exercise import Exercise
+from recsys_teach.schema import first_texts
 from recsys_teach.scoreboard import scoreboard
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_by_time
@@ -31,7 +32,7 @@ TWO_TOWERS = """def build(train):
 def _by_category(train, stranger):
     """Popularity times how much more of a category a user buys than others do, for a stranger times `stranger`."""
     counts = train["product_id"].value_counts().sort_index()
-    category = train.drop_duplicates("product_id").set_index("product_id")["category"][counts.index]
+    category = first_texts(train, "category", counts.index)
     usual = train["category"].value_counts(normalize=True).sort_index()
     own = pd.crosstab(train["user_id"], train["category"])[usual.index] + 3 * usual
     lift = own.div(own.sum(axis=1), axis=0) / usual

@@ -8,8 +8,12 @@ from recsys_teach.exercise import Exercise, empty
 
 USERS = np.array([[1.0, 0.0], [0.5, 2.0], [-1.0, 1.0]])
 PRODUCTS = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 3.0]])  # of different lengths, so that a cosine is something else
+OTHER_USERS = np.array([[0.5, -1.0, 2.0], [3.0, 0.0, 1.0]])
+OTHER_PRODUCTS = np.array([[1.0, 1.0, -1.0], [0.0, 2.0, 0.5], [-2.0, 1.0, 0.0], [4.0, 0.0, 1.0]])
 TABLE = np.array([[9.0, 9.0], [1.0, 2.0], [3.0, 6.0], [-2.0, 4.0]])  # row 0 isn't zero, as in an embedding
 TEXTS = np.array([[1, 2, 0], [3, 0, 0], [1, 1, 2], [0, 0, 0]])  # one of them has no words
+OTHER_TABLE = np.array([[-5.0, 1.0, 7.0], [2.0, 0.0, 1.0], [4.0, -3.0, 0.0], [1.0, 1.0, 6.0], [0.0, 8.0, -2.0]])
+OTHER_TEXTS = np.array([[4, 1, 1, 3, 0], [2, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
 DIM = 8
 TENT, LAMP, NEW_TENT, NEW_LAMP, NEW_PAN = range(5)
 ASKED = {
@@ -50,6 +54,7 @@ WITH_KERAS = """def category_tower(vocabulary, categories, dim):
     class CategoryTower(ProductTower):
         def __init__(self):
             super().__init__(vocabulary, dim=dim)
+            self.columns = (*self.columns, "category")
             self.category_lookup = tf.keras.layers.StringLookup(vocabulary=categories)
             self.category_embedding = tf.keras.layers.Embedding(len(categories) + 1, dim)
 
@@ -74,9 +79,16 @@ def _vectors(answer):
     if empty(tower) or not callable(tower) or isinstance(tower, type):
         return tower
     vectors = tower({name: values.copy() for name, values in ASKED.items()})
+    if not empty(vectors) and hasattr(tower, "preprocess"):  # as it is trained: with ids that were looked up before
+        if "category" not in tower.columns:
+            return COLUMNS
+        if not np.allclose(vectors, tower(tower.preprocess(ASKED))):
+            return ASKED_TWICE
     return vectors if empty(vectors) else np.asarray(vectors)
 
 
+COLUMNS = "It reads the category, but its `columns` don't say so: neither training nor scores would show it any."
+ASKED_TWICE = "In training the ids are looked up before `call`: leave product_id to super().call(features)."
 NO_TOWER = "A tower is called with features and gives vectors. What you return can't be called."
 CLASS = "You return the class. Make a tower of it: return CategoryTower()."
 SHAPE = "The vectors aren't [n, dim]: are two of them side by side instead of added, or is dim forgotten?"
@@ -86,6 +98,8 @@ APART = "Two unknown products of one category differ: all unknown ids share a ro
 
 
 def _wrong_with(vectors):
+    if isinstance(vectors, str):
+        return vectors
     if not isinstance(vectors, np.ndarray):
         return CLASS if isinstance(vectors, type) else NO_TOWER
     if vectors.shape != (len(ASKED["category"]), DIM):
@@ -109,8 +123,10 @@ EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="02.1",
         reference=numbers,
-        probe=lambda answer: answer(["Cem", "Anna", "Ben"], ["Anna", "Zoe", "Cem", "Anna", "Yan", "Ben"]),
-        given="For the known Cem, Anna, Ben and the ids Anna, Zoe, Cem, Anna, Yan, Ben",
+        inputs=(
+            (["Cem", "Anna", "Ben"], ["Anna", "Zoe", "Cem", "Anna", "Yan", "Ben"]),
+            (["wok", "tent", "pan", "kite"], ["kite", "hat", "pan", "kite", "wok"]),
+        ),
         mistakes=(
             (lambda k, i: [n for n in numbers(k, i) if n], "Your list is shorter than ids: strangers are in it, as 0."),
             (lambda k, i: [n - 1 for n in numbers(k, i)], "You count from 0. Known ids begin at 1, 0 is taken."),
@@ -123,7 +139,7 @@ EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="02.2",
         reference=scores,
-        probe=lambda answer: answer(USERS.copy(), PRODUCTS.copy()),
+        inputs=((USERS, PRODUCTS), (OTHER_USERS, OTHER_PRODUCTS)),
         mistakes=(
             (lambda u, p: _unit(u) @ _unit(p).T, "That is the cosine. In a dot product the lengths count as well."),
             (lambda u, p: p @ u.T, "The right numbers, turned over: users should be the rows, products the columns."),
@@ -135,7 +151,7 @@ EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="02.3",
         reference=mean_of_words,
-        probe=lambda answer: answer(TABLE.copy(), TEXTS.copy()),
+        inputs=((TABLE, TEXTS), (OTHER_TABLE, OTHER_TEXTS)),
         mistakes=(
             (lambda t, i: t[i].mean(axis=1), "Padding counts in yours: 0 has a row too, and it isn't a word's."),
             (_sum, "That is the sum: a text that says everything twice would have a vector twice as long."),
@@ -151,8 +167,7 @@ EXERCISES: tuple[Exercise, ...] = (
     Exercise(
         number="02.4",
         reference=parameter_count,
-        probe=lambda answer: answer(700, 90, 8),
-        given="For 700 users, 90 products and vectors of 8 numbers",
+        inputs=((700, 90, 8), (45, 1_200, 20)),
         mistakes=(
             (lambda u, p, dim: (u + p) * dim, "Each table has a row more than there are known ids. For whom?"),
             (lambda u, p, dim: (u + p + 1) * dim, "There are two tables, and each has a row 0 of its own."),
@@ -173,8 +188,8 @@ EXERCISES: tuple[Exercise, ...] = (
             (lambda v, c, dim: lambda features: _lookup(v.products, dim)(features["product_id"]), IGNORED),
             (lambda v, c, dim: lambda features: _lookup(c, dim)(features["category"]), REPLACED),
         ),
-        hint="A class on top of ProductTower: in __init__ a StringLookup and an Embedding of categories; in call, add "
-        "the category's vector to what super().call(features) gives.",
+        hint="A class on top of ProductTower: in __init__ the column's name, a StringLookup and an Embedding of "
+        "categories; in call, add the category's vector to what super().call(features) gives.",
         right="A new product is no longer like every other new product: it starts from what its category has learned.",
     ),
 )

@@ -15,7 +15,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
-from recsys_teach.schema import PRODUCT, RATING, SUMMARY, TITLE, USER
+from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER, first_texts
 
 PUNCTUATION = string.punctuation.encode()
 
@@ -35,36 +35,45 @@ class Vocabulary:
     rating_spread: float  # standard deviation of the ratings, but not less than 0.001
     words: list[str] = field(default_factory=list)  # of the summaries, the most frequent first
     titles: list[str] = field(default_factory=list)  # [products], "" where there is none
+    categories: list[str] = field(default_factory=list)  # [products], "" where there is none
     title_words: list[str] = field(default_factory=list)  # of the titles, the most frequent first
 
     def catalogue(self) -> Features:
         """The products as a product tower reads them, string tensors `[products]`."""
-        return {PRODUCT: tf.constant(self.products), TITLE: tf.constant(self.titles)}
+        none = [""] * len(self.products)
+        columns = {PRODUCT: self.products, TITLE: self.titles or none, CATEGORY: self.categories or none}
+        return {name: tf.constant(values, tf.string) for name, values in columns.items()}
 
 
 def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
     """Learn the vocabulary of the training rows; with `max_words`, their summaries' and titles' commonest words too."""
-    users = train[USER].value_counts().sort_index()
-    products = train[PRODUCT].value_counts().sort_index()
-    titles = pd.Series("", products.index)
-    if TITLE in train:
-        titles = (
-            train[train[TITLE] != ""]
-            .drop_duplicates(PRODUCT)
-            .set_index(PRODUCT)[TITLE]
-            .reindex(products.index, fill_value="")
-        )
+    users, products = (_text_ids(train[column]).value_counts().sort_index() for column in (USER, PRODUCT))
+    titles, categories = (first_texts(train, column, products.index) for column in (TITLE, CATEGORY))
     return Vocabulary(
         users=list(users.index),
         user_counts=users.to_numpy(),
         products=list(products.index),
         product_counts=products.to_numpy(),
-        biases=DampedBiases(train),
-        rating_spread=max(float(train[RATING].std(ddof=0)), 0.001),
+        biases=DampedBiases(train if RATING in train else train.assign(**{RATING: np.nan})),
+        rating_spread=np.fmax(train[RATING].std(ddof=0), 0.001) if RATING in train else 1.0,
         words=_commonest(train.get(SUMMARY, []), max_words),
-        titles=list(titles),
+        titles=titles,
+        categories=categories,
         title_words=_commonest(titles, max_words),
     )
+
+
+def _text_ids(ids: pd.Series) -> pd.Series:
+    """The ids, if all of them are text; a ValueError that names the first one that isn't."""
+    values = ids.astype(object)
+    if pd.api.types.infer_dtype(values, skipna=False) not in ("string", "empty"):
+        other = next(value for value in values if not isinstance(value, str))
+        column = f"reviews[{ids.name!r}]"
+        remedy = f'{column} = {column}.str.decode("utf-8")' if isinstance(other, bytes) else "load_reviews(reviews)"
+        raise ValueError(
+            f"{ids.name} {other!r} is {type(other).__name__}, where models read text: {remedy} makes a table of text."
+        )
+    return values
 
 
 def _commonest(texts: Iterable[str], max_words: int) -> list[str]:
@@ -89,8 +98,10 @@ def by_id(counts: np.ndarray, *, unknown: float) -> tf.Tensor:
 def strings(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
     """These columns as string tensors `[rows]`."""
     if missing := [column for column in columns if column not in reviews]:
+        hidden = f"; if a scoreboard hides it, visible=[{SUMMARY!r}] shows it" if missing[0] == SUMMARY else ""
         raise ValueError(
-            f"a tower reads {missing[0]!r}, which these reviews don't have (columns: {', '.join(map(str, reviews))})."
+            f"a tower reads {missing[0]!r}, which these reviews don't have (columns: "
+            f"{', '.join(map(str, reviews))}){hidden}."
         )
     return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from recsys_teach.schema import CATEGORY, PRODUCT
+from recsys_teach.schema import CATEGORY, PRODUCT, first_texts
 
 
 def new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
@@ -18,10 +18,7 @@ def new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
 
 def categories_of(products: pd.DataFrame, names: list[str]) -> np.ndarray:
     """The category of each name, "" where there is none."""
-    if CATEGORY not in products:
-        return np.full(len(names), "", dtype=object)
-    by_name = products.drop_duplicates(PRODUCT).set_index(PRODUCT)[CATEGORY]
-    return by_name.reindex(names, fill_value="").to_numpy(dtype=object)
+    return np.array(first_texts(products, CATEGORY, names), dtype=object)
 
 
 def start_vectors(

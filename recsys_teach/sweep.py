@@ -13,7 +13,7 @@ import pandas as pd
 
 from recsys_teach.baselines import DampedBiases, Popularity
 from recsys_teach.factors import Factors, row_numbers
-from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER
+from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER, first_texts
 from recsys_teach.scoreboard import scoreboard
 from recsys_teach.sweep_file import name_of_pair, read_sweep, write_sweep
 
@@ -90,14 +90,8 @@ def assemble_sweep(
     oracle: Any = None,
 ) -> Sweep:
     """A sweep of these tables, scored on the test rows beside the baselines. The arguments are those of `Sweep`."""
-    titles, categories = _first(train, TITLE), _first(train, CATEGORY)
-    catalogue = pd.DataFrame(
-        {
-            PRODUCT: products,
-            TITLE: [titles.get(product, product) for product in products],
-            CATEGORY: [categories.get(product, "") for product in products],
-        }
-    )
+    titles = [title or product for title, product in zip(first_texts(train, TITLE, products), products)]
+    catalogue = pd.DataFrame({PRODUCT: products, TITLE: titles, CATEGORY: first_texts(train, CATEGORY, products)})
     in_time = (rows.sort_values(TIMESTAMP, kind="stable") if TIMESTAMP in rows else rows for rows in (train, test))
     bought, bought_later = (
         np.stack([row_numbers(users, rows[USER]), row_numbers(products, rows[PRODUCT])], axis=1) for rows in in_time
@@ -114,10 +108,3 @@ def assemble_sweep(
     board.attrs = {}
     own = board.iloc[: len(weights)].set_axis([name_of_pair(*pair) for pair in weights]).rename_axis("model")
     return replace(sweep, board=own, baselines=board.iloc[len(weights) :])
-
-
-def _first(reviews: pd.DataFrame, column: str) -> dict[str, str]:
-    """The first text in this column about each product that has one."""
-    texts = reviews.get(column, pd.Series("", reviews.index)).fillna("")
-    named = reviews.assign(text=texts)[texts != ""].drop_duplicates(PRODUCT)
-    return dict(zip(named[PRODUCT], named["text"]))

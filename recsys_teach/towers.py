@@ -1,7 +1,21 @@
 """Layer 3: the two towers. Each turns what it is told of a user, or of a product, into one vector.
 
 A tower has two halves: `preprocess` looks strings up, which is done once, before training; `embed` turns ids into
-vectors, and is what training changes. Called as a model, a tower does both: strings in, vectors out.
+vectors, and is what training changes. Called as a model, a tower does both: strings or ids in, vectors out.
+
+To give a tower one more column, make a subclass: name the column in `columns`, and override `call`:
+
+    class CategoryTower(ProductTower):
+        def __init__(self, vocabulary, categories, *, dim=32):
+            super().__init__(vocabulary, dim=dim)
+            self.columns = (*self.columns, "category")
+            self.category_lookup = tf.keras.layers.StringLookup(vocabulary=categories)
+            self.category_embedding = tf.keras.layers.Embedding(len(categories) + 1, dim)
+
+        def call(self, features):
+            return super().call(features) + self.category_embedding(self.category_lookup(features["category"]))
+
+It is trained, scored and exported as the others are; only its own strings are looked up in every step anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +25,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf
 from recsys_teach.features import Features, Ids, Vocabulary, strings
+from recsys_teach.launch import new_names
 from recsys_teach.schema import PRODUCT, RATING, SUMMARY, TITLE, USER
 
 ROWS, TEXTS = 65_536, 2_048  # rows that are read at once, and rows with texts: each word becomes a vector
@@ -55,11 +70,17 @@ class Tower(tf.keras.Model):
         self.dense = [tf.keras.layers.Dense(size, activation) for size, activation in zip(layer_sizes, activations)]
 
     def preprocess(self, features: Features) -> Ids:
-        """Strings `[batch]` → ids: the id `[batch]`, and of the text its words' `[batch, words]`."""
-        ids = {self.column: self.lookup(features[self.column])}
-        if self.words:
-            ids[self.text] = self.words.lookup(features[self.text])
-        return ids
+        """Look up the strings `[batch]` of `columns`: the id `[batch]`, and of the text its words' `[batch, words]`.
+
+        What was looked up already stays as it is, and so does a column that a subclass has added.
+        """
+        if missing := [name for name in self.columns if name not in features]:
+            raise ValueError(
+                f"{type(self).__name__} reads {missing[0]!r}, which isn't there (there are: {', '.join(features)})."
+            )
+        ids = {name: features[name] for name in self.columns}
+        lookups = {self.column: self.lookup} | ({self.text: self.words.lookup} if self.words else {})
+        return ids | {name: look_up(ids[name]) for name, look_up in lookups.items() if ids[name].dtype == tf.string}
 
     def embed(self, ids: Ids) -> tf.Tensor:
         """Ids → vectors `[batch, dim]`."""
@@ -72,6 +93,7 @@ class Tower(tf.keras.Model):
         return vectors
 
     def call(self, features: Features) -> tf.Tensor:
+        """Strings `[batch]`, or the ids that `preprocess` made of them → vectors `[batch, dim]`."""
         return self.embed(self.preprocess(features))
 
 
@@ -89,7 +111,10 @@ class UserTower(Tower):
 
 
 class ProductTower(Tower):
-    """Products, and with `title` what they are called, as vectors `[batch, dim]`."""
+    """Products, and with `title` what they are called, as vectors `[batch, dim]`.
+
+    `products` are those that can be recommended: all of the training rows, and those of `add_products`.
+    """
 
     def __init__(self, vocabulary: Vocabulary, *, dim: int = 32, title: bool = False):
         words = vocabulary.title_words if title else []
@@ -97,7 +122,29 @@ class ProductTower(Tower):
             raise ValueError("title=True needs words: learn the vocabulary of reviews with titles with max_words.")
         super().__init__(PRODUCT, vocabulary.products, TITLE, words, dim=dim)
         self.vocabulary = vocabulary
-        self.catalogue = self.preprocess(vocabulary.catalogue())  # the ids of all products, looked up once
+        self.products = list(vocabulary.products)
+        self._features = vocabulary.catalogue()
+        self._catalogue: Ids | None = None
+
+    @property
+    def catalogue(self) -> Ids:
+        """What the tower reads of its `products`, looked up once."""
+        if self._catalogue is None:  # not before a subclass has named its columns
+            self._catalogue = self.preprocess(self._features)
+        return self._catalogue
+
+    def add_products(self, new: pd.DataFrame) -> None:
+        """Make products that training never saw candidates, too: a row each, with the columns that the tower reads.
+
+        All of them have the vector of the unknown id, so a tower that reads nothing else can't tell them apart.
+
+        Raises:
+            ValueError: one of them isn't new, or is there twice.
+        """
+        names = new_names(new, self.products)
+        features = strings(new.reindex(columns=list(self._features), fill_value=""), list(self._features))
+        self._features = {name: tf.concat([known, features[name]], axis=0) for name, known in self._features.items()}
+        self.products, self._catalogue = [*self.products, *names], None
 
 
 def read(reviews: pd.DataFrame, *towers: Tower) -> Ids:
@@ -116,8 +163,27 @@ def in_blocks(answer: Callable[[pd.DataFrame], tf.Tensor], reviews: pd.DataFrame
 
 
 def training_rows(reviews: pd.DataFrame, *towers: Tower) -> Ids:
-    """The ids that these towers read, and the ratings: looked up once, before training, not in every epoch."""
-    return read(reviews, *towers) | {RATING: tf.constant(reviews[RATING].to_numpy(np.float32))}
+    """The ids that these towers read, and the ratings: looked up once, before training, not in every epoch.
+
+    Purchases without ratings have NaN there.
+    """
+    for tower in towers:
+        if type(tower).call is not Tower.call:
+            _try_out(tower, read(reviews[:1], tower))
+    ratings = reviews[RATING].to_numpy(np.float32) if RATING in reviews else np.full(len(reviews), np.nan, np.float32)
+    return read(reviews, *towers) | {RATING: tf.constant(ratings)}
+
+
+def _try_out(tower: Tower, ids: Ids) -> None:
+    """Call a tower of somebody's own, and say so if it reads a column that it doesn't name. (Keras would say more.)"""
+    try:
+        tower.call(ids)
+    except KeyError as error:
+        name, columns = error.args[0], ", ".join(tower.columns)
+        raise ValueError(
+            f"{type(tower).__name__} reads {name!r}, which isn't among its columns ({columns}): add it in __init__, "
+            f"self.columns = (*self.columns, {name!r})."
+        ) from error
 
 
 def _sealed(strings: list[str]) -> np.ndarray:

@@ -60,6 +60,27 @@ def test_the_title_of_a_product_is_its_first_one_that_is_not_empty():
     assert set(vocabulary.title_words) == {"tent", "blue", "wok"}
 
 
+def test_the_category_of_a_product_is_its_first_one_that_is_not_empty():
+    told = pd.concat([TRAIN.assign(category=["", "pans", "", "tents"]), TRAIN.assign(category=["x", "x", "", "y"])])
+    assert learn_vocabulary(told).categories == ["", "tents", "pans"]
+    assert learn_vocabulary(TRAIN).categories == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind", "remedy"),
+    [([1, 2, 1, 1], "int", r"load_reviews\(reviews\)"), ([b"a", b"b", b"a", b"a"], "bytes", ".*decode")],
+)
+def test_ids_that_are_no_text_are_named(ids, kind, remedy):
+    for column in ("user_id", "product_id"):
+        with pytest.raises(ValueError, match=rf"{column} .* is {kind}, where models read text: {remedy}"):
+            learn_vocabulary(TRAIN.assign(**{column: ids}))
+
+
+def test_ids_of_pandas_categories_are_text_like_others():
+    as_categories = TRAIN.astype({"user_id": "category", "product_id": "category"})
+    assert learn_vocabulary(as_categories[:3]).products == ["p1", "p9"]
+
+
 def test_without_titles_every_title_is_empty_and_has_no_words():
     vocabulary = learn_vocabulary(TRAIN, max_words=10)
     assert vocabulary.titles == ["", "", ""]
@@ -68,7 +89,7 @@ def test_without_titles_every_title_is_empty_and_has_no_words():
 
 def test_the_catalogue_is_the_products_and_their_titles():
     catalogue = learn_vocabulary(TITLED).catalogue()
-    assert catalogue.keys() == {"product_id", "title"}
+    assert catalogue.keys() == {"product_id", "title", "category"}
     assert catalogue["product_id"].numpy().tolist() == [b"p1", b"p5", b"p9"]
     assert catalogue["title"].numpy().tolist() == [b"Dome tent", b"Tent, blue", b"Wok"]
     assert learn_vocabulary(TRAIN).catalogue()["title"].numpy().tolist() == [b"", b"", b""]

@@ -3,8 +3,18 @@ import pandas as pd
 import pytest
 
 from recsys_teach import towers
+from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary, strings
+from recsys_teach.heads import FactorHead
+from recsys_teach.multitask import MultitaskModel
+from recsys_teach.ranking import RankingModel
+from recsys_teach.retrieval import RetrievalModel
+from recsys_teach.scoreboard import scoreboard
+from recsys_teach.shop import generate_shop
+from recsys_teach.splits import split_by_time
+from recsys_teach.stacking import StackedModel
 from recsys_teach.towers import ProductTower, UserTower, in_blocks, read, training_rows
+from recsys_teach.training import train_model
 
 TRAIN = pd.DataFrame(
     {
@@ -125,6 +135,124 @@ def test_a_tower_with_text_needs_words(lacking):
         UserTower(vocabulary, summary=True)
     with pytest.raises(ValueError, match=r"title=True needs words.*max_words"):
         ProductTower(vocabulary, title=True)
+
+
+class CategoryTower(ProductTower):
+    """What exercise 02.5 builds: one more column, by `call` alone."""
+
+    def __init__(self, vocabulary, *, dim=32, columns=("product_id", "category")):
+        super().__init__(vocabulary, dim=dim)
+        self.columns = columns
+        categories = sorted({name for name in vocabulary.categories if name})
+        self.category_lookup = tf.keras.layers.StringLookup(vocabulary=categories)
+        self.category_embedding = tf.keras.layers.Embedding(len(categories) + 1, dim)
+
+    def call(self, features):
+        return super().call(features) + self.category_embedding(self.category_lookup(features["category"]))
+
+
+def shelves(rows=120):
+    """Customers of even numbers buy what is for camping, the others what is for cooking."""
+    rng = np.random.default_rng(0)
+    user, product = rng.integers(20, size=rows), rng.integers(6, size=rows)
+    product = 2 * (product // 2) + user % 2
+    return pd.DataFrame(
+        {
+            "user_id": [f"u{n}" for n in user],
+            "product_id": [f"p{n}" for n in product],
+            "rating": 1.0 + user % 5,
+            "category": np.where(product % 2, "cooking", "camping"),
+        }
+    )
+
+
+NEW = pd.DataFrame({"product_id": ["new tent", "new wok"], "category": ["camping", "cooking"]})
+
+
+@pytest.mark.parametrize("kind", ["retrieval", "ranking", "multitask"])
+def test_a_towers_own_column_is_trained_and_scored(kind):
+    train = shelves()
+    vocabulary = learn_vocabulary(train)
+    tf.keras.utils.set_random_seed(0)
+    towers = UserTower(vocabulary, dim=4), CategoryTower(vocabulary, dim=4)
+    if kind == "multitask":
+        model = MultitaskModel(*towers, rating_weight=1.0, retrieval_weight=1.0, log_q=True, product_bias=True)
+    else:
+        model = (RetrievalModel if kind == "retrieval" else RankingModel)(*towers)
+    towers[1](vocabulary.catalogue())
+    before = towers[1].category_embedding.get_weights()[0]
+    train_model(model, train, epochs=5, batch_size=16)
+    after = towers[1].category_embedding.get_weights()[0]
+    assert (after[1:] != before[1:]).any(axis=1).all()
+    assert (after[0] == before[0]).all()  # of a category that training never saw
+    if kind != "ranking":
+        model.add_products(NEW)
+        assert model.products == [*vocabulary.products, "new tent", "new wok"]
+        tent, wok = model.scores(pd.DataFrame({"user_id": ["u0", "u1"]}))[:, -2:].T
+        assert tent[0] > wok[0]
+        assert wok[1] > tent[1]
+    if kind != "retrieval":
+        swapped = train.assign(category=train["category"].map({"camping": "cooking", "cooking": "camping"}))
+        assert (model.ratings(train) != model.ratings(swapped)).all()
+
+
+def test_of_ids_alone_new_products_are_all_the_same():
+    vocabulary = learn_vocabulary(shelves())
+    model = RetrievalModel(UserTower(vocabulary, dim=4), ProductTower(vocabulary, dim=4), product_bias=True)
+    model.product_bias.set_weights([np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0], [6.0]])])
+    model.add_products(NEW, optimism=0.4)
+    scores = model.scores(pd.DataFrame({"user_id": ["u0", "?"]}))
+    assert model.product_bias.embeddings.numpy()[0] == 3.0
+    assert scores.shape == (2, 8)
+    np.testing.assert_array_equal(scores[:, 6], scores[:, 7])
+    with pytest.raises(ValueError, match="new product 'new wok' is in the catalogue already"):
+        model.add_products(NEW[1:])
+
+
+def test_the_products_that_are_new_are_found_by_their_category():
+    shop = generate_shop(users=500, products=150, seed=3)
+    train, test = split_by_time(shop.reviews)
+    vocabulary = learn_vocabulary(train)
+    new = shop.products[~shop.products["product_id"].isin(vocabulary.products)]
+    hits = {}
+    for kind in (ProductTower, CategoryTower):
+        tf.keras.utils.set_random_seed(0)
+        corrections = {"log_q": True, "remove_accidental_hits": True, "l2": 0.1, "product_bias": True}
+        model = RetrievalModel(UserTower(vocabulary), kind(vocabulary), **corrections)
+        train_model(model, train, epochs=6)
+        model.add_products(new)
+        board = scoreboard({"it": model}, train, test, slices=True)
+        hits[kind] = board.loc[("it", "new products"), "hit@10"]
+    assert hits[CategoryTower] > hits[ProductTower] + 0.01
+
+
+def test_a_column_that_a_tower_does_not_name_is_told():
+    vocabulary = learn_vocabulary(shelves())
+    tower = CategoryTower(vocabulary, dim=4, columns=("product_id",))
+    sentence = r"CategoryTower reads 'category', which isn't among its columns \(product_id\): add it in __init__"
+    with pytest.raises(ValueError, match=sentence):
+        train_model(RetrievalModel(UserTower(vocabulary, dim=4), tower), shelves(), epochs=1)
+    tower = CategoryTower(vocabulary, dim=4, columns=("product_id", "price"))
+    with pytest.raises(ValueError, match=r"CategoryTower reads 'price', which isn't there"):
+        RetrievalModel(UserTower(vocabulary, dim=4), tower).scores(shelves())
+
+
+def test_ids_that_were_looked_up_are_not_looked_up_again():
+    tower = CategoryTower(learn_vocabulary(shelves()), dim=4)
+    features = strings(shelves(), tower.columns)
+    ids = tower.preprocess(features)
+    assert ids["product_id"].dtype == tf.int64
+    assert ids["category"].dtype == tf.string
+    assert tower.preprocess(ids)["product_id"] is ids["product_id"]
+    np.testing.assert_array_equal(tower(ids), tower(features))
+
+
+def test_models_with_a_tower_of_their_own_are_not_stacked():
+    vocabulary = learn_vocabulary(shelves())
+    towers = UserTower(vocabulary, dim=4), CategoryTower(vocabulary, dim=4)
+    model = MultitaskModel(*towers, rating_weight=1, retrieval_weight=1, head=FactorHead(vocabulary))
+    with pytest.raises(ValueError, match="only models of ids alone"):
+        StackedModel(model, [(1, 1)])
 
 
 def test_what_towers_read_is_the_ids_of_their_columns_alone():
