@@ -64,16 +64,23 @@ class MultitaskModel(tfrs.Model):
         return self.retrieval(ids, training=training)
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        """The loss of a batch; in training with the penalties, which are no part of how good the model is."""
         ids = self.retrieval.forget(ids) if training else ids
         users, products = self(ids, training=training)
         rating_loss = self.ranking.task_loss(users, products, ids)
         retrieval_loss = self.retrieval.task_loss(users, products, ids)
-        penalty = self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
-        return self.rating_weight * rating_loss + self.retrieval_weight * retrieval_loss + penalty
+        loss = self.rating_weight * rating_loss + self.retrieval_weight * retrieval_loss
+        penalty = self.rating_weight * self.ranking.head.penalty(ids)
+        penalty += self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+        return loss + penalty if training else loss
 
     @property
     def products(self) -> list[str]:
         return self.retrieval.products
+
+    def add_products(self, new: pd.DataFrame, *, optimism: float = 0.9) -> None:
+        """Make products that training never saw candidates, too: see `RetrievalModel`."""
+        self.retrieval.add_products(new, optimism=optimism)
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """The score of every product for each row's user, `[rows, products]`."""

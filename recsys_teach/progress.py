@@ -4,7 +4,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf
 from recsys_teach.bars import progress_bar
-from recsys_teach.training import TASKS
+from recsys_teach.training import TASK_LOSSES
 
 
 class Progress(tf.keras.callbacks.Callback):
@@ -31,8 +31,7 @@ class Progress(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch + 1
-        names = [f"{task}_loss" for task in TASKS]
-        self._losses[epoch + 1] = {name: float(value) for name, value in (logs or {}).items() if name in names}
+        self._losses[epoch + 1] = {name: float(value) for name, value in (logs or {}).items() if name in TASK_LOSSES}
 
     def losses(self, replicas: int = 1) -> pd.DataFrame:
         """The means over the batches, a row an epoch.

@@ -43,21 +43,24 @@ class RankingModel(tfrs.Model):
 
     def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
-        return self.user_tower.embed(ids), self.product_tower.embed(ids)
+        return self.user_tower(ids), self.product_tower(ids)
 
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
-        """The squared errors of these vectors' ratings, summed over the batch, and the head's own penalty."""
+        """The squared errors of these vectors' ratings, summed over the batch."""
         predicted = self.head(users, products, ids)
         rated = tf.math.is_finite(ids[RATING])  # what was bought and not rated adds no error
         stars = tf.where(rated, ids[RATING], 0.0)[:, None]
         errors = self.task(labels=stars, predictions=predicted, sample_weight=tf.cast(rated, tf.float32)[:, None])
         self.mean.update_state(errors)
-        return errors + self.head.penalty(ids)
+        return errors
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        """The loss of a batch; in training with the penalties, which are no part of how good the model is."""
         users, products = self(ids, training=training)
-        penalty = self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
-        return self.rating_weight * self.task_loss(users, products, ids) + penalty
+        loss = self.rating_weight * self.task_loss(users, products, ids)
+        penalty = self.rating_weight * self.head.penalty(ids)
+        penalty += self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+        return loss + penalty if training else loss
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
         """The predicted stars of each row, `[rows]`."""

@@ -54,7 +54,7 @@ class RetrievalModel(tfrs.Model):
         if product_bias:
             self.product_bias = tf.keras.layers.Embedding(len(counts) + 1, 1, embeddings_initializer="zeros")
             self.product_bias.build(None)
-        self.shares = by_id(counts / counts.sum(), unknown=0.0) if log_q else None
+        self.log_q = by_id(np.log(counts / counts.sum()), unknown=-np.log(counts.sum())) if log_q else None
         self.task = tfrs.tasks.Retrieval(
             metrics=None,  # ranks are the scoreboard's job: a top-k search in every training step costs most of it
             remove_accidental_hits=remove_accidental_hits,
@@ -71,7 +71,7 @@ class RetrievalModel(tfrs.Model):
 
     def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
-        return self.user_tower.embed(ids), self.product_tower.embed(ids)
+        return self.user_tower(ids), self.product_tower(ids)
 
     def queries(self, users: tf.Tensor) -> tf.Tensor:
         """The vectors that products are scored by: u · p + b is the dot product of (u, 1) and (p, b)."""
@@ -82,26 +82,45 @@ class RetrievalModel(tfrs.Model):
         return tf.concat([products, self.product_bias(ids[PRODUCT])], axis=1) if self.product_bias else products
 
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
-        """The in-batch softmax of these vectors, summed over the batch; the products of all replicas are in it."""
-        products, numbers = all_rows(self.candidates(products, ids)), all_rows(ids[PRODUCT])
-        probability = None if self.shares is None else tf.nn.embedding_lookup(self.shares, numbers)
-        return self.task(
-            self.queries(users), products, candidate_ids=numbers, candidate_sampling_probability=probability
-        )
+        """The in-batch softmax of these vectors, summed over the batch; the products of all replicas are in it.
+
+        log Q is subtracted as a bias is added, u · p - log Q = (u, 1) · (p, -log Q): TFRS' own argument for it,
+        `candidate_sampling_probability`, takes every share below one in a million for one in a million.
+        """
+        queries, candidates = self.queries(users), self.candidates(products, ids)
+        if self.log_q is not None:
+            queries = tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1)
+            log_q = tf.nn.embedding_lookup(self.log_q, ids[PRODUCT])
+            candidates = tf.concat([candidates, -log_q[:, None]], axis=1)
+        return self.task(queries, all_rows(candidates), candidate_ids=all_rows(ids[PRODUCT]))
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        """The loss of a batch; in training with the penalty, which is no part of how good the model is."""
         ids = self.forget(ids) if training else ids
         users, products = self(ids, training=training)
-        return self.task_loss(users, products, ids) + self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+        loss = self.task_loss(users, products, ids)
+        return loss + self.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products)) if training else loss
 
     @property
     def products(self) -> list[str]:
-        return self.product_tower.vocabulary.products
+        return self.product_tower.products
+
+    def add_products(self, new: pd.DataFrame, *, optimism: float = 0.9) -> None:
+        """Make products that training never saw candidates, too: a row each, with the columns that the tower reads.
+
+        Nobody has bought them, so nothing is known of how popular they will be. If there is a product bias, they get
+        this quantile of those of the other products: with the median, a new product would hardly ever be shown.
+        """
+        self.product_tower.add_products(new)
+        if self.product_bias:
+            biases = self.product_bias.embeddings.numpy()
+            biases[0] = np.quantile(biases[1:], optimism)  # that of the unknown id, which isn't trained
+            self.product_bias.set_weights([biases])
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """The dot product of each row's user with every product, and its bias if there is one, `[rows, products]`."""
         tower = self.user_tower
         queries = in_blocks(lambda some: self.queries(tower(strings(some, tower.columns))), reviews, tower)
         catalogue = self.product_tower.catalogue
-        products = self.candidates(self.product_tower.embed(catalogue), catalogue)
+        products = self.candidates(self.product_tower(catalogue), catalogue)
         return queries @ products.numpy().T

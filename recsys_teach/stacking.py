@@ -44,7 +44,8 @@ class StackedModel(tfrs.Model):
         for pair in weights:
             check_weights(*pair)
         head = model.ranking.head
-        plain = not any(tower.words or tower.dense for tower in (model.user_tower, model.product_tower))
+        towers = model.user_tower, model.product_tower
+        plain = not any(tower.words or tower.dense or type(tower) not in (UserTower, ProductTower) for tower in towers)
         if not (plain and isinstance(head, FactorHead)):
             raise ValueError("only models of ids alone with a FactorHead can be stacked: leave texts and layers out.")
         nobody = tf.zeros([1], tf.int64)
@@ -77,7 +78,7 @@ class StackedModel(tfrs.Model):
         return tuple(tf.transpose(table, [1, 0, 2]) for table in rows)
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
-        """The sum of what each copy's own `MultitaskModel.compute_loss` would be."""
+        """The sum of what each copy's own `MultitaskModel.compute_loss` would be, by its own weights."""
         ids = self.like.model.retrieval.forget(ids) if training else ids
         different, column, copies = tf.unique_with_counts(ids[PRODUCT])  # a batch holds many a product several times
         spare = [[0, -tf.size(different) % WIDTH]]
@@ -95,11 +96,14 @@ class StackedModel(tfrs.Model):
         )
         for mean, loss in zip(self.means, tf.unstack(losses, axis=1)):
             mean.update_state(loss)
-        penalty = self.like.model.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
-        return tf.reduce_sum(self.weights_of_pairs * losses) + penalty
+        loss = tf.reduce_sum(self.weights_of_pairs * losses)
+        bias_costs = self._bias_costs(tf.squeeze(user_bias, 2), tf.squeeze(product_bias, 2), ids)
+        penalty = tf.reduce_sum(self.weights_of_pairs[:, 0] * bias_costs)
+        penalty += self.like.model.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+        return loss + penalty if training else loss
 
     def _rating_losses(self, users, products, user_bias, product_bias, ids: Ids) -> tf.Tensor:
-        """Each pair's squared errors and what the biases cost, `[pairs]`: see `RankingModel` and `FactorHead`."""
+        """Each pair's squared errors, `[pairs]`: see `RankingModel` and `FactorHead`."""
         head = self.like.model.ranking.head
         known = tf.cast((ids[USER] > 0) & (ids[PRODUCT] > 0), tf.float32)
         taste = head.spread * head.scale * tf.reduce_sum(users * products, axis=2)
@@ -107,9 +111,14 @@ class StackedModel(tfrs.Model):
         predicted = head.mean + head.spread * (user_bias + product_bias) + known * taste
         rated = tf.math.is_finite(ids[RATING])
         errors = tf.where(rated, predicted - tf.where(rated, ids[RATING], 0.0), 0.0)
-        bias_costs = user_bias**2 / tf.gather(head.user_counts, ids[USER])
-        bias_costs += product_bias**2 / tf.gather(head.product_counts, ids[PRODUCT])
-        return tf.reduce_sum(errors**2 + head.damping * head.spread**2 * bias_costs, axis=1)
+        return tf.reduce_sum(errors**2, axis=1)
+
+    def _bias_costs(self, user_bias, product_bias, ids: Ids) -> tf.Tensor:
+        """What each pair's biases cost in training, `[pairs]`: see `FactorHead.penalty`."""
+        head = self.like.model.ranking.head
+        costs = user_bias**2 / tf.gather(head.user_counts, ids[USER])
+        costs += product_bias**2 / tf.gather(head.product_counts, ids[PRODUCT])
+        return head.damping * head.spread**2 * tf.reduce_sum(costs, axis=1)
 
     def _retrieval_losses(self, users, candidates, offset, different, column, copies) -> tf.Tensor:
         """Each pair's in-batch softmax, `[pairs]`: that of `tfrs.tasks.Retrieval`, with a column for each product
@@ -117,9 +126,8 @@ class StackedModel(tfrs.Model):
         """
         retrieval = self.like.model.retrieval
         offset = offset if retrieval.product_bias else tf.zeros_like(offset)
-        if retrieval.shares is not None:
-            shares = tf.gather(retrieval.shares, different)
-            offset -= tf.math.log(tf.clip_by_value(shares, 1e-6, 1.0))[:, None]
+        if retrieval.log_q is not None:
+            offset -= tf.gather(retrieval.log_q, different)[:, None]
         users = tf.concat([users, tf.ones_like(users[:, :, :1])], axis=2)  # u · p + b is (u, 1) · (p, b)
         candidates = tf.concat([candidates, offset], axis=2)
         log_copies = tf.math.log(tf.cast(copies, tf.float32))

@@ -13,7 +13,7 @@ from recsys_teach.towers import training_rows
 
 STEPS_AT_ONCE = 100  # a second at the most, of many stacked models: an interrupt is heard in between
 PATIENCE, PROGRESS = 2, 0.001  # training stops when the validation loss hasn't fallen by 0.1 % for two epochs
-TASKS = ("rating", "retrieval")
+TASK_LOSSES = ("rating_loss", "retrieval_loss")
 
 
 def train_model(
@@ -30,13 +30,19 @@ def train_model(
     """Train `model` in place with Adagrad; return the losses of each epoch, a row an epoch.
 
     The columns `rating_loss` and `retrieval_loss` are means over the batches. With `validation` rows there are
-    `val_rating_loss`, `val_retrieval_loss` and `validation`, their sum by the model's weights, and training stops
-    when that hasn't fallen by a thousandth for two epochs; `losses["validation"].idxmin()` is the best epoch.
-    Validation rows whose product is not in the model's vocabulary are left out of it.
+    `val_rating_loss`, `val_retrieval_loss` and `validation`, the model's own loss of these rows, which is what its
+    `compute_loss(rows, training=False)` says: for our models the sum of both by their weights. Training stops when
+    that hasn't fallen by a thousandth for two epochs; `losses["validation"].idxmin()` is the best epoch. Validation
+    rows whose product is not in the model's vocabulary are left out of it.
 
-    `seed` orders the batches; the first weights come from Keras' own seed (`tf.keras.utils.set_random_seed`).
-    `after_epoch` is called with the number of each epoch, from 1, when it has ended. A progress bar shows up where
-    it takes longer than two seconds (`TQDM_DISABLE=1` silences it).
+    A model that was trained before is trained further: the optimizer goes on with what it has learned, and the order
+    of the rows with the next epoch (`epochs=2` twice is `epochs=4`). `seed` orders the batches; the first weights come
+    from Keras' own seed (`tf.keras.utils.set_random_seed`). `after_epoch` is called with the number of each epoch,
+    from 1, when it has ended. A progress bar shows up where it takes longer than two seconds (`TQDM_DISABLE=1`
+    silences it).
+
+    Raises:
+        ValueError: no validation row has a known product, or the model's validation loss isn't a finite number.
     """
     towers = model.user_tower, model.product_tower
     rows = training_rows(train, *towers)
@@ -46,19 +52,25 @@ def train_model(
         if known.empty:
             raise ValueError("no validation row has a product that the model knows: take other rows, or none.")
         held_back = training_rows(known, *towers)
-    model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate))
-    model.compute_loss(take(rows, [0, 0]))  # Keras makes all parameters now, and the optimizer its own:
+    if getattr(model, "optimizer", None) is None:
+        model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate))
+    model.optimizer.learning_rate = learning_rate
+    model.compute_loss(take(rows, [0, 0]), training=True)  # Keras makes all parameters now, and the optimizer its own:
     model.optimizer.build(model.trainable_variables)  # or else TensorFlow would trace everything twice
-    learn = epoch_of(model, model.train_step, rows, batch_size, np.random.default_rng(seed))
+    rng, trained = np.random.default_rng(seed), getattr(model, "epochs_trained", 0)
+    for _ in range(trained):
+        rng.permutation(len(train))  # the orders that it had already
+    learn = epoch_of(model, model.train_step, rows, batch_size, rng)
     look = epoch_of(model, model.test_step, held_back, batch_size) if held_back else dict
-    weights = {task: getattr(model, f"{task}_weight", 1.0) for task in TASKS}
     losses = []
     with progress_bar(total=epochs, desc=type(model).__name__, unit="epoch") as bar:
         for epoch in range(1, epochs + 1):
-            row = learn() | {f"val_{name}": loss for name, loss in look().items()}
+            row, told = learn(), look()
+            model.epochs_trained = trained + epoch
+            shown = [name for name in TASK_LOSSES if name in row]
+            losses.append({name: row[name] for name in shown} | {f"val_{name}": told[name] for name in shown if told})
             if held_back:
-                row["validation"] = sum(weights[task] * row.get(f"val_{task}_loss", 0.0) for task in TASKS)
-            losses.append(row)
+                losses[-1]["validation"] = _finite(told, model)
             if after_epoch:
                 after_epoch(epoch)
             bar.update()
@@ -73,30 +85,42 @@ def epoch_of(
 ) -> Callable[[], dict[str, float]]:
     """What takes this step with all rows, batch by batch, and returns the means of the losses over the batches.
 
+    They are those of the model's metrics, by their names, and `loss`, what `compute_loss` returned.
+
     With a generator the rows come in a new order every time, so that every epoch also draws new in-batch negatives.
     TensorFlow takes many steps before it comes back to Python, which is when an interrupt is heard. (Keras' `fit`
     with a `tf.data` pipeline needed nearly twice the time: it traces the step again and shuffles row by row.)
     """
     count = len(rows[RATING])
     numbers, number = tf.TensorSpec([count], tf.int64), tf.TensorSpec([], tf.int64)
+    own = tf.keras.metrics.Mean("loss")
 
     @tf.function(input_signature=[numbers, number, number])
     def steps(order: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> None:
         for start in tf.range(first, last, batch_size):
-            step(take(rows, order[start : start + batch_size]))
+            told = step(take(rows, order[start : start + batch_size]))
+            own.update_state(told["loss"])
 
     traced = steps.get_concrete_function()  # here and now; or else TensorFlow would warn of the fifth model
 
     def epoch() -> dict[str, float]:
         order = tf.constant(rng.permutation(count) if rng else np.arange(count), tf.int64)
         model.reset_metrics()
+        own.reset_state()
         for first in range(0, count, STEPS_AT_ONCE * batch_size):
             last = min(first + STEPS_AT_ONCE * batch_size, count)
             traced(order, tf.constant(first, tf.int64), tf.constant(last, tf.int64))
-        means = {metric.name: float(metric.result()) for metric in model.metrics}
-        return {name: means[name] for name in (f"{task}_loss" for task in TASKS) if name in means}
+        return {metric.name: float(metric.result()) for metric in (*model.metrics, own)}
 
     return epoch
+
+
+def _finite(losses: dict[str, float], model: tfrs.Model) -> float:
+    """The validation loss, if it is one that training can be stopped by."""
+    if not np.isfinite(losses["loss"]):
+        name = type(model).__name__
+        raise ValueError(f"the validation loss of {name} is {losses['loss']}: expected a finite number.")
+    return losses["loss"]
 
 
 def out_of_patience(validation: Sequence[float]) -> bool:

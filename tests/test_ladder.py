@@ -145,7 +145,7 @@ def test_all_train_by_the_recipe_for_the_two_parts(run):
 def test_the_textbook_has_no_correction_and_the_others_have_all(build, corrected):
     model = build(learn_vocabulary(SMALL), Recipe(batch_size=32, unknown_user_dropout=0.3))
     retrieval = getattr(model, "retrieval", model)
-    on = retrieval.shares is not None, retrieval.remove_accidental_hits, retrieval.product_bias is not None
+    on = retrieval.log_q is not None, retrieval.remove_accidental_hits, retrieval.product_bias is not None
     assert (*on, retrieval.unknown_user_dropout, model.l2) == ((True,) * 3 + (0.3, 0.1) if corrected else (False,) * 5)
 
 

@@ -1,6 +1,7 @@
 """The three models: losses worked out by hand, and what each weight and each correction does to them."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -61,9 +62,25 @@ def test_accidental_hits_are_no_wrong_answers():
 
 
 def test_l2_costs_half_the_squared_length_of_the_vectors_in_the_batch():
-    plain = RetrievalModel(U, P).compute_loss(ROWS)
-    penalised = RetrievalModel(U, P, l2=0.1).compute_loss(ROWS)
-    np.testing.assert_allclose(penalised - plain, 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum()), rtol=1e-4)
+    plain, penalised = RetrievalModel(U, P), RetrievalModel(U, P, l2=0.1)
+    cost = penalised.compute_loss(ROWS, training=True) - plain.compute_loss(ROWS, training=True)
+    np.testing.assert_allclose(cost, 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum()), rtol=1e-4)
+    assert penalised.compute_loss(ROWS) == plain.compute_loss(ROWS)  # validation looks at the errors alone
+
+
+def test_log_q_of_ten_million_products_is_that_of_shares_below_a_millionth():
+    counts = np.ones(10_000_000, np.int64)
+    counts[:3] = 100_000_000, 500, 1  # TFRS by itself takes any share below 1e-6 for 1e-6
+    counts[3] = 1_000_000_000 - counts.sum() + 1
+    vectors = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+    tower = SimpleNamespace(vocabulary=SimpleNamespace(product_counts=counts))
+    model = RetrievalModel(U, tower, log_q=True)
+    rows = {"product_id": tf.constant([1, 2, 3, 10_000_000], tf.int64)}
+    shares = counts[[0, 1, 2, -1]] / 1e9
+    assert shares.tolist() == [0.1, 5e-7, 1e-9, 1e-9]
+    expected = softmax_loss(vectors.astype(float) @ vectors.T - np.log(shares))
+    loss = model.task_loss(tf.constant(vectors), tf.constant(vectors), rows)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
 def test_unknown_user_dropout_forgets_users_in_training_only():
@@ -110,22 +127,24 @@ def test_scores_are_dot_products_in_the_order_of_products():
 def test_ranking_loss_is_the_summed_squared_error_and_the_heads_penalty():
     vocabulary = replace(VOCABULARY, biases=DampedBiases(TRAIN, damping=5.0), rating_spread=2.0)
     model = RankingModel(U, P, head=FactorHead(vocabulary, scale=0.5), l2=0.1)
-    model.compute_loss(ROWS)
+    model.compute_loss(ROWS, training=True)
     bias = np.array([[0.0], [1.0], [0.0], [0.0], [0.0]])
     model.head.user_bias.set_weights([bias])  # user a, two of the five rows
     model.head.product_bias.set_weights([np.zeros((4, 1))])
     predicted = 3.0 + 2.0 * (bias[[1, 2, 3, 4, 1], 0] + 0.5 * (USERS * PRODUCTS).sum(axis=1))
     lengths = 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum())
-    expected = ((predicted - TRAIN["rating"]) ** 2).sum() + 5 * 2.0**2 * (1 / 2 + 1 / 2) + lengths
-    np.testing.assert_allclose(model.compute_loss(ROWS), expected, rtol=1e-5)
+    errors = ((predicted - TRAIN["rating"]) ** 2).sum()
+    penalties = 5 * 2.0**2 * (1 / 2 + 1 / 2) + lengths
+    np.testing.assert_allclose(model.compute_loss(ROWS, training=True), errors + penalties, rtol=1e-5)
+    np.testing.assert_allclose(model.compute_loss(ROWS), errors, rtol=1e-5)
     np.testing.assert_allclose(model.ratings(TRAIN), predicted, rtol=1e-5)
 
 
 def test_the_rating_weight_is_that_of_the_errors_and_not_of_the_lengths():
     head = FactorHead(VOCABULARY)
-    errors = RankingModel(U, P, head=head).compute_loss(ROWS)
+    errors = RankingModel(U, P, head=head).compute_loss(ROWS, training=True)
     lengths = 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum())
-    weighted = RankingModel(U, P, head=head, rating_weight=0.3, l2=0.1).compute_loss(ROWS)
+    weighted = RankingModel(U, P, head=head, rating_weight=0.3, l2=0.1).compute_loss(ROWS, training=True)
     np.testing.assert_allclose(weighted, 0.3 * errors + lengths, rtol=1e-5)
 
 
@@ -187,10 +206,12 @@ def test_unrated_rows_count_for_retrieval():
 def test_multitask_loss_is_the_weighted_sum_of_both_with_one_penalty():
     head = FactorHead(VOCABULARY)
     model = MultitaskModel(U, P, rating_weight=0.3, retrieval_weight=0.7, head=head, log_q=True, l2=0.1)
-    rating = RankingModel(U, P, head=head).compute_loss(ROWS)
+    rating = RankingModel(U, P, head=head)
     retrieval = RetrievalModel(U, P, log_q=True).compute_loss(ROWS)
     lengths = 0.05 * ((USERS**2).sum() + (PRODUCTS**2).sum())
-    np.testing.assert_allclose(model.compute_loss(ROWS), 0.3 * rating + 0.7 * retrieval + lengths, rtol=1e-5)
+    penalised = 0.3 * rating.compute_loss(ROWS, training=True) + 0.7 * retrieval + lengths
+    np.testing.assert_allclose(model.compute_loss(ROWS, training=True), penalised, rtol=1e-5)
+    np.testing.assert_allclose(model.compute_loss(ROWS), 0.3 * rating.compute_loss(ROWS) + 0.7 * retrieval, rtol=1e-5)
 
 
 def test_the_originals_ratio_is_one_to_one_as_tfrs_counts_in_batches_of_32():
@@ -226,8 +247,10 @@ def test_in_multitask_who_is_forgotten_is_a_stranger_to_the_rating_head_too():
     model = MultitaskModel(U, P, unknown_user_dropout=1.0, **settings)
     loss, gradients = loss_and_gradients(model, ROWS)
     strangers = ROWS | {"user_id": tf.zeros_like(ROWS["user_id"])}
-    np.testing.assert_allclose(loss, MultitaskModel(U, P, **settings).compute_loss(strangers), rtol=1e-6)
-    assert abs(loss - model.compute_loss(ROWS, training=False).numpy()) > 0.1
+    known = MultitaskModel(U, P, **settings).compute_loss(strangers, training=True)
+    np.testing.assert_allclose(loss, known, rtol=1e-6)
+    everybody = MultitaskModel(U, P, **settings).compute_loss(ROWS)
+    np.testing.assert_allclose(model.compute_loss(ROWS, training=False), everybody, rtol=1e-6)
     of = {variable.ref(): gradient for variable, gradient in zip(model.trainable_variables, gradients)}
     user_bias = of[settings["head"].user_bias.embeddings.ref()]
     assert user_bias[0] != 0

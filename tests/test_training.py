@@ -8,12 +8,14 @@ import pytest
 from scipy.special import log_softmax
 from tqdm import notebook
 
-from recsys_teach.backend import tf
+from recsys_teach.backend import tf, tfrs
+from recsys_teach.factors import Factors
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.heads import DenseHead, FactorHead
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import RankingModel
 from recsys_teach.retrieval import RetrievalModel
+from recsys_teach.stacking import StackedModel
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import PATIENCE, epoch_of, out_of_patience, train_model
 
@@ -61,11 +63,12 @@ def epochs(monkeypatch):
 
         def step(batch):
             tf.numpy_function(keep, [batch["rating"], batch["user_id"]], [])
+            return {"loss": tf.reduce_sum(batch["rating"])}
 
         model = SimpleNamespace(reset_metrics=lambda: seen.append("epoch"), metrics=[])
         one = epoch_of(model, step, rows, batch_size, rng)
         for _ in range(count):
-            assert one() == {}
+            assert one() == {"loss": pytest.approx(45 / -(-10 // batch_size))}
         starts = [place for place, batch in enumerate(seen) if batch == "epoch"]
         return [seen[start + 1 : end] for start, end in zip(starts, [*starts[1:], None])]
 
@@ -161,6 +164,60 @@ def test_the_retrieval_loss_of_validation_is_the_softmax_of_its_batches_and_forg
     blocks = [slice(0, 8), slice(8, 16), slice(16, 22)]
     by_batch = [-np.diag(log_softmax(scores[block][:, bought[block]], axis=1)).sum() for block in blocks]
     np.testing.assert_allclose(losses["val_retrieval_loss"].iloc[-1], np.mean(by_batch), rtol=1e-4)
+
+
+class OtherNames(tfrs.Model):
+    """A model of somebody's own: its metric isn't called as ours are, and its loss has a part without any metric."""
+
+    def __init__(self, goal):
+        super().__init__()
+        self.user_tower, self.product_tower = UserTower(VOCABULARY, dim=4), ProductTower(VOCABULARY, dim=4)
+        self.guess, self.goal, self.mae = tf.Variable(0.0), goal, tf.keras.metrics.Mean("mae")
+
+    def compute_loss(self, features, training=False):
+        goal = 5.0 if training else self.goal
+        self.mae.update_state(tf.abs(self.guess - goal))
+        return (self.guess - goal) ** 2
+
+
+@pytest.mark.parametrize(("goal", "epochs"), [(5.0, 8), (-3.0, 3)])
+def test_a_model_with_other_metrics_stops_by_its_own_loss(goal, epochs):
+    losses = train_model(OtherNames(goal), TRAIN, epochs=8, batch_size=16, learning_rate=0.1, validation=VALIDATION)
+    assert list(losses) == ["validation"]
+    assert len(losses) == epochs
+    assert losses["validation"].is_monotonic_decreasing == (goal == 5.0)
+
+
+def test_a_validation_loss_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="the validation loss of OtherNames is nan: expected a finite number"):
+        train_model(OtherNames(np.nan), TRAIN, epochs=3, validation=VALIDATION)
+
+
+def test_a_stack_stops_by_the_losses_of_its_pairs_and_their_weights():
+    model = build(MultitaskModel, rating_weight=1.0, retrieval_weight=1.0, head=FactorHead(VOCABULARY))
+    stack = StackedModel(model, [(0.3, 1.0), (2.0, 0.5)])
+    losses = train_model(stack, TRAIN, epochs=1, batch_size=32, validation=VALIDATION)
+    users, products = stack.tables()
+    expected = 0.0
+    for pair, (rating_weight, retrieval_weight) in enumerate([(0.3, 1.0), (2.0, 0.5)]):
+        head = model.ranking.head
+        taste = float(head.spread * head.scale)
+        names = VOCABULARY.users, VOCABULARY.products
+        one = Factors(*names, users[pair], products[pair], float(head.mean), taste)
+        errors = ((one.ratings(VALIDATION) - VALIDATION["rating"]) ** 2).sum()
+        scores, bought = one.scores(VALIDATION), pd.Index(names[1]).get_indexer(VALIDATION["product_id"])
+        expected += rating_weight * errors - retrieval_weight * np.diag(log_softmax(scores[:, bought], axis=1)).sum()
+    np.testing.assert_allclose(losses["validation"].iloc[-1], expected, rtol=1e-4)
+
+
+def test_training_twice_is_training_on():
+    once = build(RetrievalModel, log_q=True)
+    train_model(once, TRAIN, epochs=4, batch_size=16, seed=5)
+    twice = build(RetrievalModel, log_q=True)
+    for _ in range(2):
+        train_model(twice, TRAIN, epochs=2, batch_size=16, seed=5)
+    for ours, theirs in zip(weights(twice), weights(once)):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_validation_rows_teach_nothing():
