@@ -1,10 +1,12 @@
 """The leak detector on a generated shop: what is honest passes, and what was given the answers is found."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import ttest_1samp
 
 from recsys_teach.baselines import DampedBiases, Oracle, Popularity
-from recsys_teach.leaks import beats_oracle
+from recsys_teach.leaks import beats_oracle, chance_of
 from recsys_teach.scoreboard import row_metrics, scoreboard
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_by_time
@@ -119,3 +121,26 @@ def test_a_leak_of_ratings_is_found_among_unrated_purchases(generated):
 
     squared = (oracle.ratings(test) - test["rating"]) ** 2
     assert beats_oracle(Leak(test), oracle, train, test) == pytest.approx({"squared_error": squared.mean()})
+
+
+def test_one_row_a_user_is_the_paired_t_test():
+    rng = np.random.default_rng(0)
+    gain = pd.Series(rng.normal(0.2, 1, 50))
+    expected = ttest_1samp(gain, 0, alternative="greater").pvalue
+    assert chance_of(gain, pd.Series(range(50))) == pytest.approx(expected, rel=1e-9)
+
+
+def test_rows_of_one_user_count_as_one_user():
+    rng = np.random.default_rng(1)
+    gain = pd.Series(rng.normal(0.3, 1, 30))
+    copies = pd.concat([gain] * 20, ignore_index=True)
+    users = pd.Series(list(range(30)) * 20)
+    assert chance_of(copies, users) == pytest.approx(chance_of(gain, users[:30]), rel=1e-9)
+    assert chance_of(copies, pd.Series(range(600))) < 1e-4 < chance_of(copies, users)
+
+
+def test_no_gain_at_all_and_a_single_user_prove_nothing():
+    users = pd.Series(list("aabb"))
+    assert chance_of(pd.Series([0.0, 0, 0, 0]), users) == 1
+    assert chance_of(pd.Series([1.0, 1, 1, 1]), users) == 0
+    assert chance_of(pd.Series([1.0, 2, 3, 4]), pd.Series(list("aaaa"))) == 1

@@ -1,10 +1,12 @@
 """The scoreboard on a shop of three customers and four products, worked out by hand."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from recsys_teach import scoreboard as module
 from recsys_teach.baselines import DampedBiases, Popularity
@@ -346,9 +348,53 @@ def test_recommenders_do_not_see_the_answers():
             return np.full(len(reviews), 3.0)
 
     scoreboard({"curious": Curious()}, TRAIN, TEST.assign(title="a tent", category="camping", summary="so good"))
-    assert asked[0].isdisjoint({"product_id", "rating", "title", "category"})
-    assert "summary" in asked[0]
+    assert asked[0] == {"user_id"}
     assert "rating" not in asked[1]
+
+
+def test_what_is_visible_is_shown_although_it_tells_the_answer():
+    asked = []
+
+    class Curious:
+        products = ("tent", "wok")
+
+        def scores(self, reviews):
+            asked.append(list(reviews["summary"]))
+            return np.zeros((len(reviews), 2))
+
+    scoreboard({"curious": Curious()}, TRAIN, TEST.assign(summary="so good"), visible=["summary"])
+    assert asked == [["so good"] * len(TEST)]
+
+
+@pytest.mark.parametrize(
+    ("cast", "kind"),
+    [
+        (lambda place, name: place, r"int64 \(the first is '0'\)"),
+        (lambda place, name: float(place), r"float64 \(the first is '0.0'\)"),
+        (lambda place, name: name.encode(), r"bytes \(the first is "),
+        (lambda place, name: name.upper(), r"text \(the first is "),
+    ],
+)
+def test_products_that_are_not_those_of_the_reviews_are_an_error_and_no_zero(cast, kind):
+    known = Popularity(TRAIN)
+    products = [cast(place, name) for place, name in enumerate(known.products)]
+    mine = SimpleNamespace(products=products, scores=known.scores)
+    with pytest.raises(ValueError, match=rf"products of mine is in the training rows: its products are {kind}"):
+        scoreboard({"popularity": known, "mine": mine}, TRAIN, TEST)
+
+
+def test_scores_may_be_a_sparse_matrix():
+    known = Popularity(TRAIN)
+    sparse = SimpleNamespace(products=known.products, scores=lambda reviews: csr_array(known.scores(reviews)))
+    board = scoreboard({"dense": known, "sparse": sparse}, TRAIN, TEST)
+    assert board.loc["sparse"].equals(board.loc["dense"])
+
+
+def test_purchases_without_a_rating_column_have_no_rmse():
+    train, test = TRAIN.drop(columns="rating"), TEST.drop(columns="rating")
+    board = scoreboard({"popularity": Popularity(train), "biases": DampedBiases(TRAIN)}, train, test)
+    assert board["rmse"].isna().all()
+    assert board.loc["popularity", "hit@10"] == scoreboard({"p": Popularity(TRAIN)}, TRAIN, TEST).loc["p", "hit@10"]
 
 
 def test_the_board_says_how_many_test_rows_are_bought_again():
