@@ -1,10 +1,11 @@
 """Layer 8: the commands. `recsys-teach compare` for any reviews; `prepare` and `train` for more than memory holds."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,13 +17,57 @@ from recsys_teach.verbatim import printable
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
+# How files are written, where it can't be told: the same options for every command that reads some.
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", help="What a column means, such as customer=user_id; repeatable.")
+]
+Sep = Annotated[str | None, typer.Option(help="What separates fields, such as ';' or '\\t', if it can't be told.")]
+Encoding = Annotated[str, typer.Option(help="Of texts, such as latin-1 or cp1252.")]
+Decimal = Annotated[str, typer.Option(help="The mark in numbers such as 4,5: '.' or ','.")]
+DayFirst = Annotated[
+    bool | None, typer.Option("--dayfirst/--monthfirst", help="Are dates written 31.12.2020, or 12/31/2020?")
+]
+Header = Annotated[
+    str | None,
+    typer.Option(help="The names of the columns, with commas, of a file that has none; 'no': call them 0, 1, …"),
+]
+Unrated = Annotated[
+    list[str] | None, typer.Option(help="A rating that means 'bought, not rated', such as -1; repeatable.")
+]
+
+
+def _reading(
+    columns: list[str] | None,
+    sep: str | None,
+    encoding: str,
+    decimal: str,
+    dayfirst: bool | None,
+    header: str | None,
+    unrated: list[str] | None,
+) -> dict[str, Any]:
+    """The same, as `load_reviews` takes it."""
+    return {
+        "columns": _columns(columns or []),
+        "sep": "\t" if sep == r"\t" else sep,
+        "encoding": encoding,
+        "decimal": decimal,
+        "dayfirst": dayfirst,
+        "header": {None: None, "no": False, "yes": True}.get(header, header and header.split(",")),
+        "unrated": unrated or [],
+    }
+
 
 @contextmanager
 def _one_sentence(*errors: type[Exception]) -> Iterator[None]:
-    """What is wrong is said in a sentence, without a traceback: with the input, or one of these errors."""
+    """Say what is wrong, with the input or one of these errors, in a sentence without a traceback; so are hints."""
     said: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, *errors)
     try:
-        yield
+        with warnings.catch_warnings(record=True) as hints:
+            warnings.simplefilter("always", UserWarning)
+            yield
+        for hint in hints:
+            if issubclass(hint.category, UserWarning):
+                typer.echo(f"note: {printable(hint.message)}", err=True)
     except said as error:
         typer.echo(f"error: {printable(error)}", err=True)  # it may quote what stands in a file
         raise typer.Exit(2) from error
@@ -52,7 +97,7 @@ def main(
 @app.command()
 def compare(
     source: Annotated[
-        str, typer.Argument(help='"generated", "amazon", or a CSV, TSV, JSON Lines or Parquet file.')
+        str, typer.Argument(help='"generated", "amazon", or a CSV, TSV, JSON or Parquet file.')
     ] = "generated",
     split: Annotated[
         SplitKind | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
@@ -61,15 +106,19 @@ def compare(
     exclude_seen: Annotated[
         bool, typer.Option("--exclude-seen/--include-seen", help="Is what a user bought in training a candidate?")
     ] = True,
-    column: Annotated[
-        list[str] | None, typer.Option(help="What a column of the file means, such as customer=user_id; repeatable.")
-    ] = None,
+    column: Columns = None,
+    sep: Sep = None,
+    encoding: Encoding = "utf-8",
+    decimal: Decimal = ".",
+    dayfirst: DayFirst = None,
+    header: Header = None,
+    unrated: Unrated = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Train the whole ladder on SOURCE, and print every model's scores on the reviews held back."""
     with _one_sentence():
-        columns = _columns(column or [])
-        result = comparison.compare(source, split=split, seed=seed, exclude_seen=exclude_seen, columns=columns)
+        how = _reading(column, sep, encoding, decimal, dayfirst, header, unrated)
+        result = comparison.compare(source, split=split, seed=seed, exclude_seen=exclude_seen, **how)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
@@ -78,7 +127,7 @@ def compare(
 
 @app.command()
 def prepare(
-    sources: Annotated[list[Path], typer.Argument(help="JSON Lines, CSV or TSV files (.gz too), or Parquet.")],
+    sources: Annotated[list[Path], typer.Argument(help="JSON, CSV or TSV files (.gz too), or Parquet.")],
     out: Annotated[Path, typer.Argument(help="The folder to make; what is unfinished lies beside it, in OUT.partial.")],
     split: Annotated[
         SplitKind | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
@@ -87,15 +136,21 @@ def prepare(
     seed: Annotated[int, typer.Option(help="Of the random split and of the order of the rows.")] = 0,
     memory: Annotated[str, typer.Option(help="What DuckDB may take; the process takes about 270 MB more.")] = "250MB",
     threads: Annotated[int, typer.Option(help="Of DuckDB.")] = 2,
+    column: Columns = None,
+    sep: Sep = None,
+    encoding: Encoding = "utf-8",
+    decimal: Decimal = ".",
+    dayfirst: DayFirst = None,
+    header: Header = None,
+    unrated: Unrated = None,
 ) -> None:
     """Turn SOURCES, files of reviews larger than memory, into the folder OUT that `train` reads."""
     with _one_sentence():
-        try:
-            from recsys_teach.prepare import prepare as make
-        except ModuleNotFoundError as error:
-            raise ImportError(f"{error}: pip install 'recsys-teach[scale]'") from error
+        from recsys_teach.prepare import prepare as make
+
+        how = _reading(column, sep, encoding, decimal, dayfirst, header, unrated)
         kind = split.value if split else None
-        made = make(sources, out, split=kind, lanes=lanes, seed=seed, memory_limit=memory, threads=threads)
+        made = make(sources, out, split=kind, lanes=lanes, seed=seed, memory_limit=memory, threads=threads, **how)
     rows = ", ".join(f"{number:,} for {part}" for part, number in made["rows"].items())
     typer.echo(f"{out}: {rows}; {made['users']:,} users, {made['products']:,} products; split by {made['split']}")
 
@@ -116,10 +171,11 @@ def train(
 ) -> None:
     """Train the multitask model on FOLDER, judge it, and export it; with TF_CONFIG set, together with other processes.
 
-    Stopped, it goes on after the last epoch that was finished, when it is started again.
+    Stopped, it goes on after the last epoch that was finished when it is started again: after the last of all, it
+    judges and exports without training again.
     """
     from recsys_teach.cluster import is_chief
-    from recsys_teach.distributed import train_prepared
+    from recsys_teach.distributed import remove_checkpoints, train_prepared
     from recsys_teach.export import export as write
     from recsys_teach.export import workplace
     from recsys_teach.judge import judge
@@ -129,14 +185,18 @@ def train(
     with _one_sentence(RuntimeError):
         if export:
             workplace(export).rmdir()  # better to know now than after the training that it can't be written
-        model, losses = train_prepared(folder, epochs=epochs, batch_size=batch_size, seed=seed, checkpoints=checkpoints)
+        settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+        model, losses = train_prepared(folder, **settings, checkpoints=checkpoints, keep_checkpoints=True)
         if not is_chief(model.distribute_strategy):
             return
+        if not losses.empty:  # as they are where an earlier run trained
+            Console().print(scores_table(losses))
         board = judge(folder, model)
-        Console().print(scores_table(losses), scores_table(board))
+        Console().print(scores_table(board))
         if export:
             version = write(Server(model, read_train(folder)), export, scores=board.T["multitask"])
             typer.echo(f"exported to {version}")
+        remove_checkpoints(folder, checkpoints)  # not before: a kill in the export must not cost the training
 
 
 if __name__ == "__main__":

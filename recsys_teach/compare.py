@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from recsys_teach.baselines import Oracle
 from recsys_teach.data import load_reviews
-from recsys_teach.schema import PRODUCT, TIMESTAMP, USER
+from recsys_teach.schema import PRODUCT, TIMESTAMP, USER, has_stars
 from recsys_teach.scoreboard import scoreboard
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split, split_at_random, split_by_time
@@ -30,17 +31,17 @@ def compare(
     split: SplitKind | None,
     seed: int,
     exclude_seen: bool,
-    columns: dict[str, str] | None = None,
+    **how: Any,
 ) -> dict:
     """The scores of the ladder on `source` as plain data, ready for JSON; a score that a model doesn't have is None.
 
     `data["candidates"]` are the products of the training rows: a hit@k with a k as large as that tells no model from
     another.
 
-    `columns` are names of a file's columns, theirs to ours, as in `data.load_reviews`.
+    `how` is how a file is written, as in `data.load_reviews`. Of purchases without stars there are no rows about stars.
     """
     shop = generate_shop(seed=seed) if source == "generated" else None
-    reviews = shop.reviews if shop else load_reviews(source, columns=columns)
+    reviews = shop.reviews if shop else load_reviews(source, **how)
     if split is None:
         split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random
     hold_back: Callable[..., Split] = split_by_time if split is SplitKind.time else partial(split_at_random, seed=seed)
@@ -67,6 +68,7 @@ def compare(
             "train": len(parts.train),
             "test": len(parts.test),
             "candidates": parts.train[PRODUCT].nunique(),
+            "stars": has_stars(parts.train),
             **board.attrs,
         },
         "split": split.value,
@@ -81,7 +83,13 @@ def ladder_table(result: dict) -> Table:
     data = result["data"]
     columns = list(result["rows"][0])
     sure = [name for name in columns if name.startswith("hit@") and int(name[4:]) >= data["candidates"]]
-    little = f"{' and '.join(sure)} can't be missed by a known product: the models know {data['candidates']}. "
+    again = result["exclude_seen"] and data["seen_share"] > 0
+    known = "can only be missed by what is new or bought again" if again else "can't be missed by a known product"
+    little = f"{' and '.join(sure)} {known}: the models know {data['candidates']}. "
+    purchases = (
+        "These are purchases: there are no ratings, or only one value, so the rows about stars are left out (if a "
+        "column holds ratings, name it: --column theirs=rating). "
+    )
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -91,7 +99,8 @@ def ladder_table(result: dict) -> Table:
         caption=f"{data['new_user_share']:.0%} of the test rows are from new users, {data['new_product_share']:.0%} "
         f"of new products, {data['seen_share']:.0%} of products that the user had already; those are "
         f"{'no candidates' if result['exclude_seen'] else 'candidates like all others'}. "
-        f"{little if sure else ''}hit, ndcg, mrr: higher is better; rmse (stars): lower.",
+        f"{little if sure else ''}{'' if data['stars'] else purchases}hit, ndcg, mrr: higher is better; "
+        "rmse (stars): lower.",
     )
     for column in columns:
         heading = "fit (s)" if column == "fit_seconds" else column

@@ -18,7 +18,7 @@ from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import RankingModel
 from recsys_teach.recipes import Recipe, recipe_for
 from recsys_teach.retrieval import RetrievalModel
-from recsys_teach.schema import PRODUCT
+from recsys_teach.schema import PRODUCT, has_stars
 from recsys_teach.splits import Split, split_at_random
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
@@ -89,11 +89,15 @@ MODELS: dict[str, Callable[[Vocabulary, Recipe], Any]] = {
     "multitask": multitask,
 }
 
+ABOUT_STARS = ("damped biases", "ranking", "multitask")
+
 
 def fit_ladder(
     train: pd.DataFrame, *, seed: int = 0, split: Callable[..., Split] = split_at_random
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Fit the two baselines and the four models; return the recommenders and the seconds each took, by name.
+
+    Where there are no stars to learn from (`schema.has_stars`), those that predict stars are left out.
 
     `split` is how the test rows were held back; the validation rows, a tenth of `train`, are held back the same way.
     `seed` is given to Keras before each model (`tf.keras.utils.set_random_seed`, which seeds Python and numpy too).
@@ -111,6 +115,8 @@ def fit_ladder(
     fits |= {
         name: lambda build=build: fit_model(build, train, parts, recipe, seed=seed) for name, build in MODELS.items()
     }
+    if not has_stars(train):
+        fits = {name: fit for name, fit in fits.items() if name not in ABOUT_STARS}
     for name, fit in fits.items():
         start = time.perf_counter()
         recommenders[name] = fit()

@@ -8,15 +8,24 @@ order, and write them in parts. A run that was stopped goes on with the first st
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import duckdb
+try:
+    import duckdb
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "prepare needs duckdb, which isn't installed: pip install 'recsys-teach[scale]'", name="duckdb"
+    ) from error
 
 from recsys_teach import __version__, stages
+from recsys_teach.data import found_path
 from recsys_teach.manifest import FORMAT
+from recsys_teach.reading import Reading
 from recsys_teach.resume import already_there, interruptible, known_files, open_database, plain_errors, run_stages
 from recsys_teach.sources import read_source
 
@@ -32,6 +41,13 @@ def prepare(
     seed: int = 0,
     memory_limit: str = "250MB",
     threads: int = 2,
+    columns: Mapping[Any, str] | None = None,
+    sep: str | None = None,
+    encoding: str = "utf-8",
+    decimal: str = ".",
+    dayfirst: bool | None = None,
+    header: bool | Sequence[str] | None = None,
+    unrated: Sequence[Any] = (),
 ) -> dict:
     """Turn files of reviews into the folder `out`, and return its manifest; memory stays about what DuckDB may take.
 
@@ -43,9 +59,7 @@ def prepare(
     stopped goes on there; if `out` is there already, made of the same, it stays as it is.
 
     Args:
-        sources: a file or several: JSON Lines, CSV, TSV (each gzipped or not) or Parquet, with our column names, or
-            Amazon's or MovieLens'; all is read as `load_reviews` reads it, but a line that ends otherwise than the one
-            before, that has a field too few, or that is longer than 2 MB (JSON: 4 MB), is refused.
+        sources: a file or several, of every kind that `load_reviews` reads.
         out: the folder to make.
         split: hold the latest reviews back (of those in the same second, chance decides), or random ones; None: by
             time if all the reviews have a time.
@@ -54,12 +68,14 @@ def prepare(
         seed: of the random split and the random order.
         memory_limit: what DuckDB may take, such as "250MB"; the process takes about 270 MB more.
         threads: of DuckDB.
+        columns, sep, encoding, decimal, dayfirst, header, unrated: how the sources are written, as in `load_reviews`.
 
     Raises:
         ValueError, OSError: one sentence of what was found, where, and what to do; nothing is left at `out`.
     """
     several = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    paths, out = [Path(path) for path in several], Path(out)
+    paths, out = [found_path(path) for path in several], Path(os.path.expanduser(out))
+    how = Reading(columns, sep, encoding, decimal, dayfirst, header, unrated)
     request = {
         "format": FORMAT,
         "sources": known_files(paths),
@@ -68,6 +84,7 @@ def prepare(
         "validation_share": validation_share,
         "lanes": lanes,
         "seed": seed,
+        "reading": json.loads(json.dumps(asdict(how))),
     }
     _check_arguments(request)
     work = out.with_name(out.name + ".partial")
@@ -77,7 +94,7 @@ def prepare(
         work.mkdir(exist_ok=True)
         con = open_database(work, request, memory_limit=memory_limit, threads=threads)
         with closing(con), interruptible(con):
-            manifest = _run(con, paths, work / "finished", request)
+            manifest = _run(con, paths, how, work / "finished", request)
         (work / "finished").rename(out)
         shutil.rmtree(work)
     return manifest
@@ -96,13 +113,13 @@ def _check_arguments(request: dict) -> None:
         raise ValueError(f"lanes is {request['lanes']}: expected 1 to 100.")
 
 
-def _run(con: duckdb.DuckDBPyConnection, paths: list[Path], folder: Path, request: dict) -> dict:
+def _run(con: duckdb.DuckDBPyConnection, paths: list[Path], how: Reading, folder: Path, request: dict) -> dict:
     """Run the stages that aren't done, and write the manifest."""
     asked = {name: request[name] for name in ("test_share", "validation_share", "lanes")}
     (folder / "train").mkdir(parents=True, exist_ok=True)
     todo: dict[str, Callable[[], None]] = {}
     for n, path in enumerate(paths):
-        todo[f"reading source {n}"] = partial(read_source, con, path, f"source_{n}", seed=request["seed"])
+        todo[f"reading source {n}"] = partial(read_source, con, path, f"source_{n}", seed=request["seed"], how=how)
     todo |= {
         "splitting": partial(stages.hold_back, con, len(paths), split=request["asked_split"], **asked),
         "learning": partial(stages.learn, con),

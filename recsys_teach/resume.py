@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from recsys_teach import __version__
 from recsys_teach.bars import progress_bar
-from recsys_teach.data import kind_of
+from recsys_teach.reading import kind_of
 
 
 def known_files(paths: list[Path]) -> list[dict]:

@@ -43,13 +43,18 @@ def same_everywhere(rows: int, column: str, value: str) -> str:
 
 
 def refuse(
-    bad: pd.Series | np.ndarray, source: str, found: str, expected: str, values: pd.Series | None = None
+    bad: pd.Series | np.ndarray,
+    source: str,
+    found: str,
+    expected: str,
+    values: pd.Series | None = None,
+    first: int = 0,
 ) -> None:
-    """Raise one sentence if any row is bad: how many, which ones, and the first of their `values`."""
+    """Raise one sentence if any row is bad: how many, which ones, counted from `first`, and the first of `values`."""
     if bad.any():
         rows = np.asarray(bad).nonzero()[0]
         if values is not None:
             found += f" (the first is {shown(values.iloc[rows[0]])})"
-        named = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+        named = ", ".join(map(str, first + rows[:5])) + (", …" if len(rows) > 5 else "")
         count = f"{len(rows):,} row" + ("s" if len(rows) > 1 else "")
         raise ValueError(f"{source}: {count} with {found}, counted from 0: {named}; {expected}")

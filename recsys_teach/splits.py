@@ -23,11 +23,10 @@ class Split(NamedTuple):
 def split_by_time(reviews: pd.DataFrame, *, test_share: float = 0.2) -> Split:
     """The latest `test_share` of the reviews are the test part; of reviews in the same second, the later rows."""
     if TIMESTAMP not in reviews:
-        raise ValueError(f"a split by time needs a {TIMESTAMP!r} column: add one, or split at random.")
+        raise ValueError(f"a split by time needs a {TIMESTAMP!r} column: add one, or split at random (--split random).")
     if reviews[TIMESTAMP].nunique() == 1:
-        raise ValueError(
-            f"all {len(reviews):,} reviews have the same {TIMESTAMP} {reviews[TIMESTAMP].iloc[0]}: split at random."
-        )
+        found = f"all {len(reviews):,} reviews have the same {TIMESTAMP} {reviews[TIMESTAMP].iloc[0]}"
+        raise ValueError(f"{found}: split at random (--split random).")
     return _cut(reviews.sort_values(TIMESTAMP, kind="stable"), test_share)
 
 

@@ -24,16 +24,22 @@ IDS = (USER, PRODUCT)
 
 # Sums of whole numbers, in units of 2^-40 stars: they come out the same in whatever order threads add them up.
 EXACT_SUM = "CREATE OR REPLACE MACRO exact_sum(stars) AS sum(CAST(stars * 2^40 AS HUGEINT)) / 2^40"
-MEAN = "CREATE OR REPLACE TABLE facts AS SELECT exact_sum(rating) / count(*) AS mean FROM train"
-SPREAD = "SELECT mean, greatest(sqrt(exact_sum((rating - mean) ^ 2) / count(*)), 0.001) FROM train, facts GROUP BY mean"
+# Purchases that nobody rated don't count; where there are no others, the mean is 0 and the spread 1.
+MEAN = "CREATE OR REPLACE TABLE facts AS SELECT coalesce(exact_sum(rating) / count(rating), 0) AS mean FROM train"
+SPREAD = """
+SELECT mean, CASE count(rating) WHEN 0 THEN 1 ELSE
+    greatest(sqrt(exact_sum((rating - mean) ^ 2) / count(rating)), 0.001) END
+FROM train, facts GROUP BY mean
+"""
 PRODUCTS = """
 CREATE OR REPLACE TABLE products AS
-SELECT product_id, count(*) AS count, exact_sum(rating - mean) / (count(*) + {damping}) AS bias
+SELECT product_id, count(*) AS count, coalesce(exact_sum(rating - mean), 0) / (count(rating) + {damping}) AS bias
 FROM train, facts GROUP BY product_id ORDER BY product_id
 """
 USERS = """
 CREATE OR REPLACE TABLE users AS
-SELECT user_id, count(*) AS count, exact_sum(rating - mean - products.bias) / (count(*) + {damping}) AS bias
+SELECT user_id, count(*) AS count,
+    coalesce(exact_sum(rating - mean - products.bias), 0) / (count(rating) + {damping}) AS bias
 FROM train JOIN products USING (product_id), facts GROUP BY user_id ORDER BY user_id
 """
 # The tables above are ordered, so a row's number tells its id; 0 is left to the unknown.
@@ -72,11 +78,12 @@ def hold_back(
     rows, timed, first, last, *ids = _one(con, f"SELECT {', '.join(asked)} FROM reviews")
     split = split or ("time" if timed == rows else "random")
     if split == "time" and timed < rows:
-        raise ValueError(
-            f"{rows - timed:,} of {rows:,} reviews have no time: split at random, or give all of them one."
-        )
+        found = f"{rows - timed:,} of {rows:,} reviews have no time"
+        raise ValueError(f"{found}: split at random (--split random), or give all of them one.")
     if split == "time" and first == last:
-        raise ValueError(f"all {rows:,} reviews have the same time, {first} s since 1970: split at random.")
+        raise ValueError(
+            f"all {rows:,} reviews have the same time, {first} s since 1970: split at random (--split random)."
+        )
     for column, least, most in zip(IDS, ids[::2], ids[1::2]):
         if least == most:
             raise ValueError(same_everywhere(rows, column, least))

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import subprocess
 import sys
 from types import ModuleType
 
@@ -261,3 +262,80 @@ def test_the_whole_ladder_on_a_file_like_movielens(tmp_path):
             assert 0.3 < row["rmse"] < 4  # half a star of noise is in the ratings; they lie between 1 and 5
         else:
             assert row["rmse"] is None
+
+
+# The same reviews as a file of this kind has them, and what has to be said of it.
+OTHERWISE = {
+    "semicolons, decimal commas": (";", "5,0", "31.12.2020", "utf-8", ["--decimal", ",", "--dayfirst"]),
+    "tabs, months first": ("\t", "5", "12/31/2020", "utf-8", ["--monthfirst"]),
+    "no header": ("|", "5", "2020-12-31", "utf-8", ["--header", "who,what,stars,day"]),
+    "no header, no names": (",", "5", "2020-12-31", "cp1252", ["--encoding", "cp1252", "--header", "no"]),
+    "named separator": ("~", "5", "2020-12-31", "latin-1", ["--sep", "~", "--encoding", "latin-1"]),
+}
+
+
+def written(path, how):
+    """Forty reviews; the last of the five numbers is that of their day."""
+    sep, stars, day, encoding, options = OTHERWISE[how]
+    head = [] if "--header" in options else [["who", "what", "stars", "day"]]
+    rows = [[f"ü{n % 7}", f"p{n % 5}", stars.replace("5", str(1 + n % 5), 1), day] for n in range(40)]
+    path.write_text("".join(sep.join(row) + "\n" for row in head + rows), encoding=encoding)
+    names = ["0", "1", "2", "3"] if "no" in options else ["who", "what", "stars", "day"]
+    columns = zip(names, ["user_id", "product_id", "rating", "timestamp"])
+    return [*options, *(word for theirs, ours in columns for word in ("--column", f"{theirs}={ours}"))]
+
+
+@pytest.mark.usefixtures("fitted")
+@pytest.mark.parametrize("how", OTHERWISE)
+def test_compare_and_prepare_take_the_same_options(tmp_path, how):
+    pytest.importorskip("duckdb")
+    options = written(tmp_path / "a.csv", how)
+    result = compare(tmp_path / "a.csv", *options, "--split", "random")
+    assert (result["data"]["reviews"], result["data"]["users"], result["data"]["products"]) == (40, 7, 5)
+    done = invoke("prepare", tmp_path / "a.csv", tmp_path / "out", *options, "--split", "random", "--lanes", 1)
+    assert done.exit_code == 0, done.output
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert (sum(manifest["rows"].values()), manifest["users"], manifest["products"]) == (40, 7, 5)
+    test = pd.read_parquet(tmp_path / "out" / "test.parquet")
+    assert set(test["timestamp"].dt.strftime("%Y-%m-%d")) == {"2020-12-31"}
+    assert test["rating"].between(1, 5).all()
+
+
+@pytest.mark.usefixtures("fitted")
+def test_what_may_mean_not_rated_is_a_note_and_can_be_named(tmp_path):
+    rows = "".join(f"u{n % 7},p{n % 5},{n % 5 - 1}\n" for n in range(40))
+    (tmp_path / "a.csv").write_text("user_id,product_id,rating\n" + rows)
+    noted = invoke("compare", tmp_path / "a.csv", "--json")
+    assert noted.stderr.startswith(f"note: {tmp_path / 'a.csv'}: 8 of 40 ratings are -1, the others are from 0 to 3")
+    named = invoke("compare", tmp_path / "a.csv", "--json", "--unrated", "-1")
+    assert (named.exit_code, named.stderr) == (0, "")
+    assert json.loads(named.stdout)["rows"][1]["rmse"] != json.loads(noted.stdout)["rows"][1]["rmse"]
+
+
+def test_the_package_is_a_command_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "recsys_teach", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"recsys-teach {recsys_teach.__version__}\n", "")
+
+
+def test_a_missing_extra_is_named_with_what_to_type(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("user_id,product_id\nann,tent\nbob,wok\n")
+    for name in [name for name in sys.modules if name in ("recsys_teach.prepare", "recsys_teach.stages")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    result = invoke("prepare", tmp_path / "a.csv", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.stderr == "error: prepare needs duckdb, which isn't installed: pip install 'recsys-teach[scale]'\n"
+
+
+@pytest.mark.usefixtures("fitted")
+def test_hits_that_are_missed_by_what_is_bought_again_are_called_that(tmp_path):
+    rows = [("ann", "tent"), ("bob", "wok"), ("ann", "wok"), ("bob", "tent"), ("cy", "tent")] * 4
+    table = pd.DataFrame(rows, columns=["user_id", "product_id"]).assign(rating=range(20), timestamp=range(20))
+    table.to_csv(tmp_path / "a.csv", index=False)
+    result = compare(tmp_path / "a.csv")
+    assert result["rows"][0]["hit@10"] < 1
+    caption = comparison.ladder_table(result).caption
+    assert "hit@10 and hit@50 can only be missed by what is new or bought again: the models know 2." in caption
+    assert "can't be missed" in comparison.ladder_table(compare(tmp_path / "a.csv", "--include-seen")).caption

@@ -30,9 +30,10 @@ PRODUCTS = TRICKY[:10]
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Every user has bought each of ten products, and found all of them good."""
+    """Every user has bought each of ten products, and found all of them good, and half of them very good."""
     path = tmp_path_factory.mktemp("inputs") / "tricky.jsonl"
-    pairs = [{"user_id": user, "product_id": product, "rating": 4} for user in TRICKY for product in PRODUCTS]
+    rated = list(enumerate(PRODUCTS))
+    pairs = [{"user_id": user, "product_id": product, "rating": 4 + n % 2} for user in TRICKY for n, product in rated]
     random.Random(0).shuffle(pairs)
     path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
     return path
@@ -61,7 +62,7 @@ def test_similar_ids_stay_different_ones(path):
 def test_every_model_takes_them_and_gives_finite_numbers(result):
     assert result["data"] | {"source": ""} == {
         **{"source": "", "reviews": 340, "users": 34, "products": 10, "train": 272, "test": 68, "candidates": 10},
-        **{"new_user_share": 0, "new_product_share": 0, "seen_share": 0},
+        **{"new_user_share": 0, "new_product_share": 0, "seen_share": 0, "stars": True},
     }
     names = ["popularity", "damped biases", "textbook retrieval", "retrieval", "ranking", "multitask"]
     assert [row["model"] for row in result["rows"]] == names
@@ -69,11 +70,17 @@ def test_every_model_takes_them_and_gives_finite_numbers(result):
         assert all(value is None or math.isfinite(value) for name, value in row.items() if name != "model")
 
 
-def test_where_all_ratings_are_equal_nobody_errs(result):
-    errors = {row["model"]: row["rmse"] for row in result["rows"] if row["rmse"] is not None}
-    assert errors["damped biases"] == 0
-    assert list(errors) == ["damped biases", "ranking", "multitask"]
-    assert max(errors.values()) < 0.01
+@pytest.mark.parametrize("ratings", [{"rating": 4}, {}], ids=["all the same", "none"])
+def test_purchases_are_judged_without_stars(tmp_path, ratings):
+    rows = [{"user_id": f"u{n % 9}", "product_id": f"p{n % 5}"} | ratings for n in range(90)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ladder, "recipe_for", lambda *_: Recipe(batch_size=64, unknown_user_dropout=0.1, max_epochs=1))
+        result = compare(str(tmp_path / "a.jsonl"), split=None, seed=0, exclude_seen=False)
+    assert [row["model"] for row in result["rows"]] == ["popularity", "textbook retrieval", "retrieval"]
+    assert all(row["rmse"] is None and row["hit@10"] == 1 for row in result["rows"])
+    assert result["data"]["stars"] is False
+    assert "These are purchases" in ladder_table(result).caption
 
 
 def test_ten_products_are_all_hit_among_ten_and_the_table_says_so(result):

@@ -25,8 +25,7 @@ import duckdb
 
 import recsys_teach
 from recsys_teach import prepare as module
-from recsys_teach import sources as reading
-from recsys_teach import stages
+from recsys_teach import sources, stages
 from recsys_teach.amazon import write_amazon
 from recsys_teach.baselines import DampedBiases
 from recsys_teach.data import load_reviews
@@ -330,7 +329,6 @@ GOOD = HEAD + b"".join(b"u%d,p%d,%d\n" % (row % 7, row % 5, row % 5 + 1) for row
 LINE = b'{"user_id": "ann", "product_id": "tent", "rating": 5, "timestamp": %d}\n'
 LINES = b"".join(LINE % (1_600_000_000 + row) for row in range(40))
 PACKED = gzip.compress(b"".join(LINE % (1_600_000_000 + row * row) for row in range(2_000)), mtime=0)
-NO_TIME = LINE.replace(b"%d", b"null")
 
 
 @pytest.mark.parametrize(
@@ -339,37 +337,14 @@ NO_TIME = LINE.replace(b"%d", b"null")
         ("a.csv", b"", "is empty (0 bytes)"),
         ("a.csv", HEAD, "has no rows"),
         ("a.xlsx", GOOD, "expected a file that ends in .csv"),
-        ("a.csv", b"user_id,stars\nann,5\n", "has columns of no known format (user_id, stars): expected user_id"),
-        ("a.jsonl", b'{"user_id": "ann", "stars": 5}\n', "has columns of no known format (user_id, stars)"),
-        (
-            "a.csv",
-            GOOD + b"cy,kite,lots\ncy,wok,\n",
-            "2 rows with a rating that is no number of stars (the first is",
-        ),
-        ("a.csv", GOOD + b"cy,kite,lots\n", "counted from 0: 'lots'); mend or remove"),
-        ("a.csv", GOOD + b"cy,kite,nan\n", "1 row with a rating that is no number"),
-        ("a.csv", GOOD + b"cy,kite,inf\n", "1 row with a rating that is no number"),
-        ("a.csv", GOOD + b"cy,kite,1e7\n", "1 row with a rating that is no number"),
-        ("a.csv", GOOD + b",kite,3\n", "1 row with no user_id (the first is row 40, counted from 0)"),
-        ("a.csv", GOOD + b"cy, ,3\n", "1 row with no product_id"),
-        ("a.csv", GOOD + b"cy,kite,3,4\n", "CSV Error on Line: 42"),
-        ("a.csv", GOOD + "Zoë,kite,3\n".encode("latin-1"), "can't be read as csv"),
-        ("a.jsonl", LINES + LINE.replace(b'"ann"', b"null") % 1_600_000_000, "1 row with no user_id"),
-        ("a.jsonl", LINES + b'{"product_id": "wok", "rating": 4, "timestamp": 1600000000}', "1 row with no user_id"),
-        ("a.jsonl", LINES + LINE.replace(b"5", b"true") % 1_600_000_000, "a rating that is no number"),
-        ("a.jsonl", LINES + NO_TIME, "1 row with a timestamp that is no time"),
-        ("a.jsonl", LINES + LINE.replace(b"%d", b'"soon"'), "a timestamp that is no time (the first is row 40"),
-        ("a.jsonl", LINES + LINE % 1_600_000_000_000, "has timestamps in ms and s: expected one unit"),
-        ("a.jsonl", LINE % 2021 + LINE % 2022, "has timestamps such as 2022, a year or a date in digits"),
+        ("a.csv", b"user_id,stars\nann,5\n", "has no column 'product_id'"),
+        ("a.csv", GOOD + b"cy,kite,lots\ncy,wok,\n", "2 rows with a rating that is no number of stars (the first is"),
+        ("a.csv", GOOD + b",kite,3\n", "1 row with no user_id, counted from 0: 40;"),
+        ("a.csv", GOOD + b"cy,kite,3,4\n", "row 40 has more fields than the header's 3"),
         ("a.jsonl", LINES + b"not json\n" + LINES, "line 41 is no JSON"),
-        ("a.jsonl", LINES + b"[1, 2]\n" + LINES, "line 41 holds no JSON object"),
-        ("a.json", LINES + LINES[:30], "line 41 is no JSON"),
-        ("a.json.gz", gzip.compress(LINES + b"not json\n"), "line 41 is no JSON"),
-        ("a.json.gz", PACKED[: len(PACKED) // 2], "is no whole gzip file"),
-        ("a.json.gz", PACKED[:-8], "is no whole gzip file (Compressed file ended before the end-of-stream"),
-        ("a.json.gz", PACKED[:-8] + b"\0" * 8, "is no whole gzip file (CRC check failed"),
-        ("a.csv.gz", gzip.compress(GOOD)[:-9], "is no whole gzip file"),
-        ("a.json.gz", LINES, "is no whole gzip file (Not a gzipped file"),
+        ("a.json.gz", PACKED[: len(PACKED) // 2], "Compressed file ended before the end-of-stream"),
+        ("a.json.gz", PACKED[:-8] + b"\0" * 8, "CRC check failed"),
+        ("a.json.gz", LINES, "Not a gzipped file"),
         ("a.parquet", GOOD, "can't be read as parquet"),
     ],
 )
@@ -492,12 +467,12 @@ if sys.argv[1] == "within a part":
     write, left = stages.pq.write_table, iter(range(3))
     stages.pq.write_table = lambda *args: write(*args) if next(left, None) is not None else kill()
 else:
-    setattr({"_check": sources, "shuffle": stages, "summary": stages}[sys.argv[1]], sys.argv[1], kill)
+    setattr({"progress_bar": sources, "shuffle": stages, "summary": stages}[sys.argv[1]], sys.argv[1], kill)
 prepare.prepare(sys.argv[2], sys.argv[3])
 """
 
 
-@pytest.mark.parametrize("when", ["_check", "shuffle", "within a part", "summary"])
+@pytest.mark.parametrize("when", ["progress_bar", "shuffle", "within a part", "summary"])
 def test_a_process_that_is_killed_leaves_nothing_half_written(tmp_path, amazon, when):
     prepare(amazon, tmp_path / "whole")
     out = tmp_path / "out"
@@ -509,22 +484,58 @@ def test_a_process_that_is_killed_leaves_nothing_half_written(tmp_path, amazon, 
     assert bytes_of(out) == bytes_of(tmp_path / "whole")
 
 
-def test_control_c_ends_the_unpacking(tmp_path, amazon, monkeypatch):
-    """What DuckDB makes of Ctrl-C, while the unpacking of the file waits for the word to stop."""
-    told = []
+def test_control_c_between_two_pieces_leaves_a_run_that_starts_anew(tmp_path, amazon, monkeypatch):
+    pieces = sources.review_pieces
 
-    def interrupted(*_, **__):
-        raise RuntimeError("Query interrupted")
+    def interrupted(path, how):
+        yield next(pieces(path, how))
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "_unpack", lambda path, bar, stop: told.append(stop.wait(60)))
-        patched.setattr(reading, "reader_of", interrupted)
+        patched.setattr(sources, "review_pieces", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(amazon, tmp_path / "out")
-    assert told == [True]
     assert_nothing_at(tmp_path / "out", partial=True)
+    prepare(amazon, tmp_path / "whole")
     prepare(amazon, tmp_path / "out")
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
     assert not (tmp_path / "out.partial").exists()
+
+
+def test_purchases_are_prepared_without_stars(tmp_path):
+    (tmp_path / "a.csv").write_text("user_id,product_id\n" + "".join(f"u{n % 7},p{n % 5}\n" for n in range(40)))
+    manifest = prepare(tmp_path / "a.csv", tmp_path / "out", lanes=1)
+    assert (manifest["mean_rating"], manifest["rating_spread"], manifest["split"]) == (0, 1, "random")
+    assert read(tmp_path / "out", "train")["rating"].isna().all()
+    assert read(tmp_path / "out", "test")["rating"].isna().all()
+    assert set(read(tmp_path / "out", "products")["bias"]) == {0}
+    assert read(tmp_path / "out", "users")["count"].sum() == 34
+
+
+def test_purchases_that_nobody_rated_count_but_move_no_mean(tmp_path):
+    rows = [("ann", "tent", "5"), ("ann", "wok", ""), ("bob", "tent", "3"), ("cy", "wok", ""), ("dan", "wok", "1")]
+    table = pd.DataFrame(rows, columns=["user_id", "product_id", "rating"]).assign(timestamp=range(10**9, 10**9 + 5))
+    table.to_csv(tmp_path / "a.csv", index=False)
+    how = {"test_share": 0.2, "validation_share": 0, "lanes": 1, "unrated": [""]}
+    manifest = prepare(tmp_path / "a.csv", tmp_path / "out", **how)
+    assert (manifest["mean_rating"], manifest["rating_spread"]) == (4, 1)
+    products = read(tmp_path / "out", "products").set_index("product_id")
+    assert products["count"].to_dict() == {"tent": 2, "wok": 2}
+    assert products["bias"].tolist() == [0, 0]
+    assert read(tmp_path / "out", "users")["bias"].tolist() == pytest.approx([1 / 6, -1 / 6, 0], abs=1e-11)
+
+
+def test_what_is_said_of_the_files_belongs_to_what_was_asked_for(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "who;product_id;rating\n" + "".join(f"u{n % 7};p{n % 5};{n % 5},5\n" for n in range(40))
+    )
+    how = {"columns": {"who": "user_id"}, "decimal": ",", "lanes": 1}
+    manifest = prepare(tmp_path / "a.csv", tmp_path / "out", **how)
+    assert manifest["reading"]["columns"] == {"who": "user_id"}
+    assert sorted(read(tmp_path / "out", "train")["rating"].unique()) == [0.5, 1.5, 2.5, 3.5, 4.5]
+    assert prepare(tmp_path / "a.csv", tmp_path / "out", **how) == manifest
+    with pytest.raises(FileExistsError, match="out was prepared with reading="):
+        prepare(tmp_path / "a.csv", tmp_path / "out", **how, encoding="latin-1")
 
 
 @pytest.mark.parametrize("change", ["rows", "time", "seed", "lanes", "split"])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_teach.schema import check_reviews
+from recsys_teach.schema import Checker, check_reviews, has_stars
 
 NOON = pd.Timestamp("2023-11-14 12:00:00", tz="UTC")
 NOON_SECONDS = 1_699_963_200
@@ -78,7 +78,7 @@ def test_a_missing_text_is_empty(column, values, texts):
 
 
 def test_ratings_may_be_written_as_texts():
-    assert check_reviews(table(rating=["5", "4.5", "0"]))["rating"].tolist() == [5.0, 4.5, 0.0]
+    assert check_reviews(table(rating=["5", "4.5", "1"]))["rating"].tolist() == [5.0, 4.5, 1.0]
 
 
 @pytest.mark.parametrize("kind", [int, float, str])
@@ -109,7 +109,7 @@ def test_dates_become_utc(times):
     assert check_reviews(table(timestamp=times))["timestamp"].tolist() == [NOON] * 3
 
 
-@pytest.mark.parametrize("column", ["user_id", "product_id", "rating"])
+@pytest.mark.parametrize("column", ["user_id", "product_id"])
 def test_a_missing_column_is_named_with_those_found_and_the_remedy(column):
     message = refusal(table(price=[1, 2, 3]).drop(columns=column))
     found = [name for name in ("user_id", "product_id", "rating", "price") if name != column]
@@ -190,8 +190,43 @@ def test_an_unrated_purchase_is_no_excuse_for_a_rating_that_is_no_number(rating,
     assert "counted from 0: 2;" in message
 
 
-def test_a_missing_column_is_no_unrated_purchase():
-    assert "no column 'rating'" in refusal(table().drop(columns="rating"), unrated=True)
+def test_a_table_without_ratings_is_one_of_purchases():
+    checked = check_reviews(table().drop(columns="rating"))
+    assert list(checked) == ["user_id", "product_id"]
+    assert not has_stars(checked)
+    assert not has_stars(check_reviews(table(rating=[5, 5, 5])))
+    assert has_stars(check_reviews(table()))
+
+
+def test_pieces_are_checked_as_one_table():
+    checker = Checker("the file")
+    checker.check(table(timestamp=[5, 6, 7]))
+    with pytest.raises(ValueError, match=r"1 row with a rating .*, counted from 0: 4;"):
+        checker.check(table(timestamp=[5, 6, 7], rating=["1", "x", "2"]))
+    with pytest.raises(ValueError, match="has a timestamp in some rows only, and none from row 3"):
+        checker.check(table())
+    with pytest.raises(ValueError, match="3 rows with a timestamp in another unit than the rest"):
+        checker.check(table(timestamp=[NOON_SECONDS * 1000] * 3))
+    with pytest.raises(ValueError, match="3 rows with a timestamp in another unit than the rest"):
+        checker.check(table(timestamp=["2020-01-01"] * 3))
+    with pytest.raises(ValueError, match="ratings that are True or False in some rows only"):
+        checker.check(table(timestamp=[5, 6, 7], rating=[True, False, True]))
+    checker.check(table(timestamp=[5, 6, 7])[:0])
+    assert checker.rows == 3
+    checker.finish()
+
+
+def test_dates_in_digits_are_refused_only_if_all_pieces_hold_nothing_else():
+    in_digits = table(timestamp=[2014, 2015, 2016])
+    for others, refused in (([2017, 2018, 2019], True), ([2017, 2018, NOON_SECONDS], False)):
+        checker = Checker("the file")
+        checker.check(in_digits)
+        checker.check(table(timestamp=others))
+        if refused:
+            with pytest.raises(ValueError, match="all 6 rows have a timestamp that is a year or a date in digits"):
+                checker.finish()
+        else:
+            checker.finish()
 
 
 @pytest.mark.parametrize(
@@ -230,9 +265,13 @@ def test_a_blank_id_is_no_id():
     assert "1 row with no user_id, counted from 0: 1" in refusal(table(user_id=["ann", "  ", "cy"]))
 
 
-@pytest.mark.parametrize("ratings", [pd.to_datetime(["2020-01-01"] * 3), [True, False, True]])
-def test_dates_and_truth_values_are_no_stars(ratings):
-    assert "a rating that is no number" in refusal(table(rating=ratings))
+def test_dates_are_no_stars():
+    assert "a rating that is no number" in refusal(table(rating=pd.to_datetime(["2020-01-01"] * 3)))
+
+
+@pytest.mark.parametrize("ratings", [[True, False, True], ["True", "false", " TRUE "], np.array([True, False, True])])
+def test_truth_values_are_1_and_0_where_there_is_nothing_else(ratings):
+    assert check_reviews(table(rating=ratings))["rating"].tolist() == [1, 0, 1]
 
 
 def test_truth_values_among_other_things_are_no_stars():
