@@ -2,4 +2,5 @@
 
 from recsys_teach.cli import app
 
-app(prog_name="recsys-teach")
+if __name__ == "__main__":
+    app(prog_name="recsys-teach")

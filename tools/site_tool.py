@@ -66,7 +66,7 @@ def describe_images(notebook: NotebookNode) -> None:
 def groups() -> list[tuple[list[str], str]]:
     """The modules of the package by the README's table, where `name…` is all that begin so; and what each group is."""
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The package\n")[2].partition("\n## ")[0]
-    there = {path.stem for path in (ROOT / "recsys_teach").glob("*.py") if path.stem != "__init__"}
+    there = {path.stem for path in (ROOT / "recsys_teach").glob("*.py") if not path.stem.startswith("__")}
     found = []
     for names, about in GROUP.findall(table):
         row = []
