@@ -116,9 +116,7 @@ def main() -> None:
                 f"{times[small]:.1f} s for {small:,}",
                 speeds,
                 unit="thousand rows/s",
-                notes=[
-                    f"Python by itself unpacks the larger file in {unpacking:.1f} s; `prepare` does so beside DuckDB."
-                ],
+                notes=[f"Python by itself unpacks the larger file in {unpacking:.1f} s."],
             ),
         ],
     )
