@@ -10,6 +10,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -216,7 +217,8 @@ class Checker:
         """The values that are numbers, or texts of numbers; NaN for others, also for dates and truth values."""
         if pd.api.types.is_datetime64_any_dtype(values) or pd.api.types.is_timedelta64_dtype(values):
             return pd.Series(np.nan, values.index)
-        values = values.infer_objects()
+        with suppress(OverflowError):  # pandas 2 has no place for a number of 400 digits
+            values = values.infer_objects()
         if values.dtype.kind not in "iuf":
             objects = values.astype(object)
             if not _all_text(objects):
