@@ -134,7 +134,7 @@ def _missing_sample(notebook: str) -> str | None:
     """Why the notebook on real reviews can't run here, if it can't."""
     if "amazon" not in notebook:
         return None
-    from recsys_teach.sample import amazon_sample
+    from recsys_teach.files.downloads import amazon_sample
 
     try:
         amazon_sample()

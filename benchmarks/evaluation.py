@@ -14,10 +14,10 @@ import pandas as pd
 from side_by_side import Row, in_turns, ratios, report
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import Features, learn_vocabulary, strings
+from recsys_teach.evaluation import scoreboard
+from recsys_teach.features import Features, learn_vocabulary, string_tensors
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.schema import PRODUCT, RATING, USER
-from recsys_teach.scoreboard import scoreboard
 from recsys_teach.towers import ProductTower, UserTower, training_rows
 
 USERS, PRODUCTS, TRAIN, TEST = 1_000, 1_700, 80_000, 20_000
@@ -64,7 +64,7 @@ def main() -> None:
     train, test = planted_reviews()
     vocabulary = learn_vocabulary(train)
     model = MultitaskModel(UserTower(vocabulary), ProductTower(vocabulary), rating_weight=1.0, retrieval_weight=1.0)
-    texts = strings(test, (USER, PRODUCT)) | {RATING: tf.constant(test[RATING], tf.float32)}
+    texts = string_tensors(test, (USER, PRODUCT)) | {RATING: tf.constant(test[RATING], tf.float32)}
     numbers = training_rows(test, model.user_tower, model.product_tower)
     answers = {}
 

@@ -35,10 +35,10 @@ def held() -> float:
 
 def score(count: int) -> None:
     """Score this many rows, and print the seconds and the MB above those before."""
+    from recsys_teach.evaluation import scoreboard
     from recsys_teach.features import learn_vocabulary
     from recsys_teach.multitask import MultitaskModel
     from recsys_teach.schema import PRODUCT, RATING, USER
-    from recsys_teach.scoreboard import scoreboard
     from recsys_teach.towers import ProductTower, UserTower
 
     rng = np.random.default_rng(0)

@@ -48,7 +48,7 @@ def train(size: int, folder: Path) -> None:
     """Train on it; keep the seconds of each stage, and the training rows a second of the second epoch on."""
     from recsys_teach import ladder
     from recsys_teach.features import learn_vocabulary
-    from recsys_teach.recipes import recipe_for
+    from recsys_teach.ladder import choose_defaults
     from recsys_teach.splits import split_at_random
     from recsys_teach.towers import training_rows
     from recsys_teach.training import train_model
@@ -64,9 +64,9 @@ def train(size: int, folder: Path) -> None:
     reviews = pd.read_parquet(folder / f"{size}.parquet")
     rows, test = timed("splitting", lambda: split_at_random(reviews, test_share=0.01))
     vocabulary = timed("vocabulary", lambda: learn_vocabulary(rows))
-    recipe = recipe_for(rows, test)
+    recipe = choose_defaults(rows, test)
 
-    times, model = [time.perf_counter()], ladder.multitask(vocabulary, recipe)
+    times, model = [time.perf_counter()], ladder.build_multitask(vocabulary, recipe)
     settings = {"epochs": SIZES[size][3], "batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate}
     train_model(model, rows, **settings, after_epoch=lambda _: times.append(time.perf_counter()))
     first, *later = np.diff(times)
@@ -84,7 +84,7 @@ def picture(runs: pd.DataFrame, alone: float) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    from recsys_teach.plots import BLUE, GREY
+    from recsys_teach.plots.charts import BLUE, GREY
 
     _, panels = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     for ax, column, title in zip(

@@ -13,11 +13,10 @@ from functools import partial
 import pandas as pd
 
 from recsys_teach.baselines import DampedBiases, Oracle, Popularity
-from recsys_teach.data import load_reviews
-from recsys_teach.heads import DenseHead
-from recsys_teach.ladder import fit_ladder, fit_model, multitask
-from recsys_teach.recipes import recipe_for
-from recsys_teach.scoreboard import scoreboard
+from recsys_teach.evaluation import scoreboard
+from recsys_teach.files.loading import load_reviews
+from recsys_teach.ladder import build_multitask, choose_defaults, fit_ladder, fit_model
+from recsys_teach.ranking import DenseHead
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random, split_by_time
 
@@ -37,14 +36,14 @@ def shop_board(seed: int, kind: str, **size) -> pd.DataFrame:
 
 def with_summary(vocabulary, recipe):
     """The ladder's multitask model for text that is known at query time: notebook 06."""
-    return multitask(vocabulary, recipe, head=DenseHead(start=vocabulary.biases.mean), summary=True)
+    return build_multitask(vocabulary, recipe, head=DenseHead(start=vocabulary.biases.mean), summary=True)
 
 
 def amazon_board(seed: int) -> pd.DataFrame:
     """The floor and the repaired model on a random split of the Amazon sample, every product a candidate."""
     train, test = split_at_random(load_reviews("amazon"), seed=seed)
     parts = split_at_random(train, test_share=0.1, seed=seed)
-    model = fit_model(with_summary, train, parts, recipe_for(*parts), seed=seed, max_words=2_000)
+    model = fit_model(with_summary, train, parts, choose_defaults(*parts), seed=seed, max_words=2_000)
     recommenders = {"popularity": Popularity(train), "damped biases": DampedBiases(train), "multitask, text": model}
     return scoreboard(recommenders, train, test, exclude_seen=False)
 

@@ -14,10 +14,10 @@ import numpy as np
 from nbformat.v4 import new_code_cell, new_notebook
 
 from recsys_teach.baselines import Oracle
-from recsys_teach.lab_view import WeightLab
+from recsys_teach.lab.sweep import Sweep, assemble_sweep
+from recsys_teach.lab.view import WeightLab
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
-from recsys_teach.sweep import Sweep, assemble_sweep
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browser import front_end
@@ -26,8 +26,8 @@ MOST = 100  # ms, for the 95th percentile
 WARM_UP, PRESSES, DIM = 3, 50, 32
 WEIGHTS = np.array([(0, 1), *((2.0**power, 1) for power in range(-6, 3)), (1, 0)])  # 11 pairs
 KEYS = (["ArrowRight"] * 10 + ["ArrowLeft"] * 10) * 3  # there and back again
-CELL = """from recsys_teach.lab_view import WeightLab
-from recsys_teach.sweep import Sweep
+CELL = """from recsys_teach.lab.view import WeightLab
+from recsys_teach.lab.sweep import Sweep
 WeightLab(Sweep.load("saved.npz")).show()"""
 MEASURE = """() => {
     window.pressed = window.painted = null;

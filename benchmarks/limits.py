@@ -14,8 +14,7 @@ from side_by_side import IMPORT_TFRS, Row, in_turns, report, run_process
 
 from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.ladder import multitask
-from recsys_teach.recipes import recipe_for
+from recsys_teach.ladder import build_multitask, choose_defaults
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
 from recsys_teach.training import train_model
@@ -57,9 +56,9 @@ def main() -> None:
     """Time the parts of a training, and set a step beside the machine's own speed."""
     seconds_to_import, _ = run_process([sys.executable, "-c", IMPORT_TFRS])
     train, test = split_at_random(generate_shop(users=943, products=1682, reviews_per_user=133).reviews)
-    recipe = recipe_for(train, test)
+    recipe = choose_defaults(train, test)
     times = [time.perf_counter()]
-    model = multitask(learn_vocabulary(train), recipe)
+    model = build_multitask(learn_vocabulary(train), recipe)
     train_model(
         model,
         train,

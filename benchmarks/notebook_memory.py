@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from side_by_side import IMPORT_TFRS, Row, report
 
-from recsys_teach.sample import amazon_sample
+from recsys_teach.files.downloads import amazon_sample
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 MOST, TOGETHER, EVERY = 1_200, 2_000, 0.25  # MB of a kernel, MB with its children, seconds

@@ -66,7 +66,7 @@ def unpack(path: Path) -> None:
 
 def prepare(source: str, out: str) -> None:
     """What is measured."""
-    from recsys_teach.prepare import prepare
+    from recsys_teach.scale.preparation import prepare
 
     prepare(source, out)
 
@@ -79,7 +79,7 @@ def main() -> None:
         files = {size: Path(name) / f"reviews_{size}.json.gz" for size in SIZES}
         for size, path in files.items():
             run_process([sys.executable, __file__, "generate", str(size), str(path)])
-        alone = run_process([sys.executable, "-c", "import recsys_teach.prepare"])[1]
+        alone = run_process([sys.executable, "-c", "import recsys_teach.scale.preparation"])[1]
         for repeat in range(REPEATS):
             for size, path in files.items():
                 call = [sys.executable, __file__, "prepare", str(path), str(Path(name) / f"{size}-{repeat}")]

@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 from side_by_side import Row, report
 
-from recsys_teach.approximate import ApproximateIndex, recall
 from recsys_teach.backend import tf
-from recsys_teach.export import export
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.heads import FactorHead
 from recsys_teach.multitask import MultitaskModel
+from recsys_teach.ranking import FactorHead
 from recsys_teach.schema import PRODUCT, RATING, USER
-from recsys_teach.serving import Server
+from recsys_teach.serving.approximate import ApproximateIndex, recall
+from recsys_teach.serving.saved_model import export
+from recsys_teach.serving.server import Server
 from recsys_teach.towers import ProductTower, UserTower
 
 SIZES, APPROXIMATE, BOUGHT, DIM, CENTRES, K = (10_000, 100_000, 1_000_000), 100_000, 20, 32, 64, 10
@@ -88,12 +88,12 @@ def exact(products: int, folder: str) -> tuple[Row, Server, np.ndarray]:
     seen = {user: columns.get_indexer(own.get_group(user)) for user in set(users)}
 
     for user in users[:WARM_UP]:
-        scores = server.candidates @ queries[user]
+        scores = server.candidate_vectors @ queries[user]
         scores[seen[user]] = -np.inf
         answer = recommend(user_id=tf.constant([user]), k=k)["product_id"].numpy()[0].astype(str)
         assert answer.tolist() == columns[best(scores, K)].tolist(), user
     whole = times(lambda user: recommend(user_id=tf.constant([user]), k=k), users)
-    plain = times(lambda user: best(server.candidates @ queries[user], K), users)
+    plain = times(lambda user: best(server.candidate_vectors @ queries[user], K), users)
     what = f"ten of {products:,} products for one user"
     row = Row(what, quantiles(whole), f"{quantiles(plain)}: numpy's matmul", [np.median(whole) / np.median(plain)])
     return row, server, np.stack([queries[user] for user in users])
@@ -102,10 +102,10 @@ def exact(products: int, folder: str) -> tuple[Row, Server, np.ndarray]:
 def approximate(server: Server, queries: np.ndarray) -> list[Row]:
     """Recall against time, as a picture, and the cheapest effort that finds enough."""
     start = time.perf_counter()
-    index = ApproximateIndex(server.candidates)
+    index = ApproximateIndex(server.candidate_vectors)
     build = time.perf_counter() - start
-    truth = np.stack([best(server.candidates @ query, K) for query in queries])
-    plain = np.median(times(lambda query: best(server.candidates @ query, K), queries))
+    truth = np.stack([best(server.candidate_vectors @ query, K) for query in queries])
+    plain = np.median(times(lambda query: best(server.candidate_vectors @ query, K), queries))
     curve = []
     for effort in EFFORTS:
         found, _ = index.search(queries, K, effort=effort)
@@ -132,7 +132,7 @@ def picture(curve: pd.DataFrame, plain: float) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    from recsys_teach.plots import BLUE, GREY, ORANGE
+    from recsys_teach.plots.charts import BLUE, GREY, ORANGE
 
     _, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
     ax.plot(curve["p50"], curve["recall"], "o-", color=BLUE, label="approximate (HNSW), by effort")

@@ -102,7 +102,7 @@ def running(command: Sequence[str], workers: int) -> Iterator[list[subprocess.Po
 
     They are at their ends when the block is.
     """
-    from recsys_teach.cluster import free_ports
+    from recsys_teach.scale.cluster import free_ports
 
     processes = []
     with free_ports(workers) as ports:

@@ -1,7 +1,7 @@
 """What starting costs: `python benchmarks/start_up.py`, about three minutes.
 
 The whole command `recsys-teach compare` on the generated shop against a bare `import tensorflow_recommenders`, and
-`import recsys_teach.scoreboard` against `import pandas`. Each is a process of its own, from its start to its end.
+`import recsys_teach.evaluation` against `import pandas`. Each is a process of its own, from its start to its end.
 """
 
 import os
@@ -35,8 +35,8 @@ def main() -> None:
             repeats=COMPARE_REPEATS,
         ),
         row(
-            "`import recsys_teach.scoreboard`",
-            ["-c", "import recsys_teach.scoreboard"],
+            "`import recsys_teach.evaluation`",
+            ["-c", "import recsys_teach.evaluation"],
             ["-c", "import pandas"],
             at_most=IMPORT_TIMES,
             repeats=REPEATS,

@@ -29,7 +29,7 @@ def write(folder: Path, rows: int) -> None:
     """A folder of random training rows; without the tables of users and products, which `stream` doesn't read."""
     (folder / "train").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for lane in range(LANES):
+    for shard in range(LANES):
         left = rows // LANES
         for part, start in enumerate(range(0, left, PART_ROWS)):
             size = min(PART_ROWS, left - start)
@@ -38,8 +38,8 @@ def write(folder: Path, rows: int) -> None:
                 "product_id": (1 + PRODUCTS * rng.random(size) ** 3).astype(np.int32),
                 "rating": rng.integers(1, 6, size).astype(np.float32),
             }
-            pq.write_table(pa.table(columns), folder / "train" / f"{lane:02}-{part:04}.parquet")
-    manifest = {"format": 1, "lanes": LANES, "rows": {"train": rows // LANES * LANES}}
+            pq.write_table(pa.table(columns), folder / "train" / f"{shard:02}-{part:04}.parquet")
+    manifest = {"format": 1, "shards": LANES, "rows": {"train": rows // LANES * LANES}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -49,7 +49,7 @@ def read(folder: str, batch_size: int) -> None:
 
     from side_by_side import peak_megabytes
 
-    from recsys_teach.stream import stream
+    from recsys_teach.scale.batches import stream
 
     flow = stream(folder, batch_size=batch_size)
     start, rows = time.perf_counter(), 0

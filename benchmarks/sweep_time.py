@@ -9,14 +9,14 @@ import statistics
 from side_by_side import Row, in_turns, ratios, report
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.factors import Factors
+from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import Vocabulary, learn_vocabulary
-from recsys_teach.heads import FactorHead
+from recsys_teach.lab.stacking import StackedModel
+from recsys_teach.lab.sweep import Factors
 from recsys_teach.multitask import MultitaskModel
-from recsys_teach.scoreboard import scoreboard
+from recsys_teach.ranking import FactorHead
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
-from recsys_teach.stacking import StackedModel
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 

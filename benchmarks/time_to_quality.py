@@ -28,11 +28,10 @@ from threadpoolctl import threadpool_limits
 
 from recsys_teach.backend import tf
 from recsys_teach.baselines import Oracle, Popularity
+from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.ladder import VALIDATION_SHARE, corrected_retrieval, fit_model, multitask
-from recsys_teach.recipes import recipe_for
+from recsys_teach.ladder import VALIDATION_SHARE, build_multitask, build_retrieval, choose_defaults, fit_model
 from recsys_teach.schema import PRODUCT, RATING, USER
-from recsys_teach.scoreboard import scoreboard
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
 from recsys_teach.training import train_model
@@ -92,9 +91,9 @@ def ours(seed: int, target: float) -> tuple[float, float, int]:
     """Seconds and hit@10 at the end of the first epoch that is as good as `target`, or of the last; which it was."""
     hits, took = [], 0.0
     start = time.perf_counter()
-    recipe = recipe_for(*split_at_random(TRAIN, test_share=VALIDATION_SHARE))
+    recipe = choose_defaults(*split_at_random(TRAIN, test_share=VALIDATION_SHARE))
     tf.keras.utils.set_random_seed(seed)
-    model = corrected_retrieval(learn_vocabulary(TRAIN), recipe)
+    model = build_retrieval(learn_vocabulary(TRAIN), recipe)
 
     def after_epoch(epoch: int) -> None:
         nonlocal start, took
@@ -114,7 +113,7 @@ def chosen(build) -> tuple[float, object]:
     """Seconds and the model of `fit_model`, which trains twice: to choose the epochs, then on all training rows."""
     start = time.perf_counter()
     parts = split_at_random(TRAIN, test_share=VALIDATION_SHARE)
-    model = fit_model(build, TRAIN, parts, recipe_for(*parts), seed=0)
+    model = fit_model(build, TRAIN, parts, choose_defaults(*parts), seed=0)
     return time.perf_counter() - start, model
 
 
@@ -152,11 +151,11 @@ def main() -> None:
     what, both = "time to LightFM's hit@10", "the slower of LightFM and ALS"
     rows = [Row(what, text["ours"], f"{text[slower]}: {slower}, {both}", values, at_most=AT_MOST, notes=notes)]
     rows.append(Row(what, text["ours"], f"{text[faster]}: {faster}, the faster", ratios(took["ours"], took[faster])))
-    alone, retrieval = chosen(corrected_retrieval)
+    alone, retrieval = chosen(build_retrieval)
     says = f"{alone:.2f} s, hit@10 {measure(retrieval):.3f}"
     against = f"{text[slower]}: {slower}"
     rows.append(Row("retrieval, epochs chosen by validation", says, against, [alone / np.median(took[slower])]))
-    (both_tasks, model), (svd, rmse) = chosen(multitask), surprise()
+    (both_tasks, model), (svd, rmse) = chosen(build_multitask), surprise()
     says, own = f"{svd:.2f} s, RMSE {rmse:.3f}: Surprise's SVD", measure(model, "rmse")
     rows.append(Row("multitask, RMSE", f"{both_tasks:.2f} s, RMSE {own:.3f}", says, [own / rmse]))
     report(__file__, rows)

@@ -17,9 +17,8 @@ from honest_numbers import LARGE
 from side_by_side import REPEATS, Row, ratios, report, seconds
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import learn_vocabulary, strings
-from recsys_teach.ladder import multitask
-from recsys_teach.recipes import recipe_for
+from recsys_teach.features import learn_vocabulary, string_tensors
+from recsys_teach.ladder import build_multitask, choose_defaults
 from recsys_teach.schema import PRODUCT, RATING, USER
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
@@ -92,16 +91,16 @@ def plain(rows: dict, batch_size: int, most: int = -1) -> tf.data.Dataset:
 
 def our_rate() -> float:
     """Rows a second of the ladder's model in `train_model`, from the end of its first epoch to that of its last."""
-    recipe, ends = recipe_for(*split_at_random(REVIEWS, test_share=0.1)), []
+    recipe, ends = choose_defaults(*split_at_random(REVIEWS, test_share=0.1)), []
     settings = {"batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate}
     after = {"after_epoch": lambda epoch: ends.append(time.perf_counter())}
-    train_model(multitask(VOCABULARY, recipe), REVIEWS, epochs=1 + EPOCHS, **settings, **after)
+    train_model(build_multitask(VOCABULARY, recipe), REVIEWS, epochs=1 + EPOCHS, **settings, **after)
     return EPOCHS * len(REVIEWS) / (ends[-1] - ends[0])
 
 
 def main() -> None:
     """Print the rates, and the factor of each change."""
-    names = strings(REVIEWS, [USER, PRODUCT])
+    names = string_tensors(REVIEWS, [USER, PRODUCT])
     ids = training_rows(REVIEWS, UserTower(VOCABULARY), ProductTower(VOCABULARY))
     named = names | {RATING: ids[RATING]}
     first, second = BATCHES

@@ -28,8 +28,8 @@ def work(folder: Path, checkpoints: str) -> None:
     """Train, alone or as the worker that TF_CONFIG names; the chief prints hit@10, RMSE, and seconds of training."""
     import pandas as pd
 
-    from recsys_teach.distributed import train_prepared
-    from recsys_teach.scoreboard import scoreboard
+    from recsys_teach.evaluation import scoreboard
+    from recsys_teach.scale.training import train_prepared
 
     start = time.perf_counter()
     model, _ = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH_SIZE, checkpoints=checkpoints)

@@ -20,18 +20,18 @@ SHOP = {"users": 5_000, "products": 500}
 
 def work(folder: Path, batch_size: int, checkpoints: str) -> None:
     """Train, alone or as the worker that TF_CONFIG names, and print milliseconds a step of each epoch but the first."""
-    from recsys_teach import distributed
-    from recsys_teach.manifest import read_manifest
+    from recsys_teach.scale import training
+    from recsys_teach.scale.folder import read_manifest
 
     ends = []
 
-    class Progress(distributed.Progress):
+    class Progress(training.Progress):
         def on_epoch_end(self, epoch, logs=None):
             ends.append(time.perf_counter())
             super().on_epoch_end(epoch, logs)
 
-    distributed.Progress = Progress
-    distributed.train_prepared(folder, epochs=EPOCHS, batch_size=batch_size, checkpoints=checkpoints)
+    training.Progress = Progress
+    training.train_prepared(folder, epochs=EPOCHS, batch_size=batch_size, checkpoints=checkpoints)
     steps = read_manifest(folder)["rows"]["train"] // batch_size
     print(json.dumps([1e3 * (late - early) / steps for early, late in itertools.pairwise(ends)]))
 
@@ -45,8 +45,8 @@ def milliseconds(folder: Path, batch_size: int, workers: int) -> list[float]:
 
 def main() -> None:
     """Prepare the shop's reviews, and train with each batch size."""
-    from recsys_teach.amazon import write_amazon
-    from recsys_teach.prepare import prepare
+    from recsys_teach.files.amazon import write_amazon
+    from recsys_teach.scale.preparation import prepare
     from recsys_teach.shop import generate_shop
 
     rows = []

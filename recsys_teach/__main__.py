@@ -1,4 +1,4 @@
-"""`python -m recsys_teach` is the command `recsys-teach`."""
+"""`python -m recsys_teach` runs the command `recsys-teach`."""
 
 from recsys_teach.cli import app
 

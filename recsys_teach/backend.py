@@ -1,8 +1,8 @@
-"""Layer 3: the one place that loads TensorFlow and TFRS, on Keras 2 (see `__init__`) and without noise.
+"""TensorFlow and TensorFlow Recommenders, loaded on Keras 2 (see `__init__`) and without noise.
 
-`from recsys_teach.backend import tf, tfrs` is `import tensorflow as tf, tensorflow_recommenders as tfrs`, but for
-a dozen log lines on stderr that TensorFlow writes while it loads and that no log level silences. What differs between
-Keras' versions is made up for here, so that no other file has to know.
+`from recsys_teach import tf, tfrs` is `import tensorflow as tf, tensorflow_recommenders as tfrs` without the dozen log
+lines that TensorFlow writes to stderr while it loads and that no log level silences. Differences between versions of
+Keras are handled here, so that no other file has to know about them.
 """
 
 import gc
@@ -18,7 +18,7 @@ __all__ = ["tf", "tfrs"]
 
 @contextmanager
 def _stderr_closed() -> Iterator[None]:
-    """Send what C++ writes to file descriptor 2 nowhere; exceptions come through."""
+    """Discard what C++ writes to file descriptor 2; exceptions come through."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -31,7 +31,7 @@ def _stderr_closed() -> Iterator[None]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Look for no garbage meanwhile: modules that are being loaded leave little, and looking takes a tenth longer."""
+    """Switch off garbage collection: loading modules leaves little garbage, and looking for it takes a tenth longer."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -45,7 +45,7 @@ with _stderr_closed(), _no_collection():
     import tensorflow as tf
     import tensorflow_recommenders as tfrs
 
-tf.get_logger().setLevel("WARNING")  # or it tells of every folder that it writes
+tf.get_logger().setLevel("WARNING")  # or it logs every folder that it writes
 
 
 class _Random(random.Random):

@@ -1,7 +1,7 @@
-"""Layer 2: what any model has to beat (the floor), and what none can (the ceiling).
+"""Baselines: the floor that any model has to beat, and the ceiling that none can.
 
 Each of them is a recommender: it has `products` and `scores(reviews) -> [rows, products]`, or
-`ratings(reviews) -> [rows]`, or both. So do the TensorFlow models; the scoreboard knows no more than that.
+`ratings(reviews) -> [rows]`, or both. So do the TensorFlow models; the scoreboard needs nothing else.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from recsys_teach.shop import Shop
 
 
 class Popularity:
-    """Recommends to everybody what most people bought."""
+    """Recommends the products that were bought most often, the same to everybody."""
 
     def __init__(self, train: pd.DataFrame):
         counts = train[PRODUCT].value_counts().sort_index()
@@ -20,22 +20,23 @@ class Popularity:
         self._counts: np.ndarray = counts.to_numpy(float)
 
     @classmethod
-    def known(cls, products: list[str], counts: np.ndarray) -> "Popularity":
-        """Of products that were counted elsewhere."""
+    def from_counts(cls, products: list[str], counts: np.ndarray) -> "Popularity":
+        """Return the recommender of products whose purchases were counted elsewhere."""
         popularity = cls.__new__(cls)
         popularity.products, popularity._counts = products, np.asarray(counts, float)
         return popularity
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        """How often each product was bought, the same for every row, `[rows, products]`."""
+        """Return how often each product was bought, the same for every row, `[rows, products]`."""
         return np.broadcast_to(self._counts, (len(reviews), len(self._counts)))
 
 
 class DampedBiases:
-    """Predicts the mean rating, plus what the product, plus what the user usually adds to it.
+    """Predicts the mean rating plus a bias of the product and a bias of the user.
 
-    Both are means pulled towards 0 as if `damping` more ratings had been average ones, so that few ratings move
-    them little; purchases that nobody rated don't count (Koren 2010, "Factor in the neighbors", section 2.1):
+    A bias is a mean difference, pulled towards 0 as if there were `damping` more ratings without a difference, so that
+    a few ratings have little effect; purchases without a rating don't count (Koren 2010, "Factor in the neighbors",
+    section 2.1):
 
         b_i = Σ (r - mean) / (n_i + damping)        b_u = Σ (r - mean - b_i) / (n_u + damping)
     """
@@ -50,10 +51,10 @@ class DampedBiases:
         self.user_bias = self._bias(rest, train[USER], damping)
 
     @classmethod
-    def known(
+    def from_biases(
         cls, *, mean: float, user_bias: pd.Series, product_bias: pd.Series, damping: float = 5.0
     ) -> "DampedBiases":
-        """Of biases that were worked out elsewhere, in stars by user and by product."""
+        """Return the predictor with biases that were computed elsewhere, in stars by user and by product."""
         biases = cls.__new__(cls)
         biases.mean, biases.user_bias, biases.product_bias, biases.damping = mean, user_bias, product_bias, damping
         return biases
@@ -64,22 +65,22 @@ class DampedBiases:
         return (groups.sum() / (groups.count() + damping)).fillna(0)
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The predicted stars, `[rows]`; an unknown user or product adds nothing."""
+        """Return the predicted stars, `[rows]`; the bias of an unknown user or product is 0."""
         biases = reviews[PRODUCT].map(self.product_bias).fillna(0) + reviews[USER].map(self.user_bias).fillna(0)
         return (self.mean + biases).to_numpy(float)
 
 
 class Oracle:
-    """The generated shop's own truth: who knows only the training rows can't clearly beat it (see `leaks`)."""
+    """The truth of a generated shop: the ceiling for models that know only the training rows (see `beats_oracle`)."""
 
     def __init__(self, shop: Shop):
         self._shop = shop
         self.products = list(shop.products[PRODUCT])
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The true purchase probabilities, `[rows, products]`."""
+        """Return the true purchase probabilities, `[rows, products]`."""
         return self._shop.purchase_probability(reviews)
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The true expected stars, `[rows]`."""
+        """Return the true expected stars, `[rows]`."""
         return self._shop.expected_rating(reviews)

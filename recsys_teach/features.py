@@ -1,8 +1,8 @@
-"""Layer 3: strings become ids, and ids become batches.
+"""Features: strings become ids, and ids become batches.
 
-A network can't multiply strings. The vocabulary numbers every user, product and word *of the training rows* from
-1; 0 stands for whatever training never saw. Learning it from all rows, as many notebooks do, would tell the model
-which users and products are to come.
+A network can't multiply strings. The vocabulary numbers every user, product and word *of the training rows* from 1;
+0 stands for everything that training never saw. A vocabulary of all rows, as many notebooks have it, would tell the
+model which users and products are to come.
 """
 
 import string
@@ -15,7 +15,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
-from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER, first_texts
+from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TIMESTAMP, TITLE, USER, first_texts
 
 PUNCTUATION = string.punctuation.encode()
 
@@ -25,7 +25,7 @@ Ids = dict[str, tf.Tensor]  # a tensor of ids for each column, [batch] or [batch
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What models need to know of the training rows before they are trained."""
+    """The ids, counts, biases and words of the training rows: what models need before they are trained."""
 
     users: list[str]
     user_counts: np.ndarray  # [users], training rows of each
@@ -39,7 +39,7 @@ class Vocabulary:
     title_words: list[str] = field(default_factory=list)  # of the titles, the most frequent first
 
     def catalogue(self) -> Features:
-        """The products as a product tower reads them, string tensors `[products]`."""
+        """Return the columns that a product tower reads, string tensors `[products]`."""
         none = [""] * len(self.products)
         columns = {PRODUCT: self.products, TITLE: self.titles or none, CATEGORY: self.categories or none}
         return {name: tf.constant(values, tf.string) for name, values in columns.items()}
@@ -64,7 +64,7 @@ def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
 
 
 def _text_ids(ids: pd.Series) -> pd.Series:
-    """The ids, if all of them are text; a ValueError that names the first one that isn't."""
+    """Return the ids if all of them are text; raise a ValueError that names the first one that isn't."""
     values = ids.astype(object)
     if pd.api.types.infer_dtype(values, skipna=False) not in ("string", "empty"):
         other = next(value for value in values if not isinstance(value, str))
@@ -82,7 +82,7 @@ def _commonest(texts: Iterable[str], max_words: int) -> list[str]:
 
 
 def split_words(text: str) -> list[str]:
-    """Words as Keras' `TextVectorization` splits them: ASCII letters lowered, punctuation out, split at blanks.
+    """Split text as Keras' `TextVectorization` does: lower ASCII letters, remove punctuation, split at blanks.
 
     >>> split_words("Great tent, isn't it?")
     ['great', 'tent', 'isnt', 'it']
@@ -90,13 +90,13 @@ def split_words(text: str) -> list[str]:
     return [word.decode() for word in text.encode().lower().translate(None, PUNCTUATION).split()]
 
 
-def by_id(counts: np.ndarray, *, unknown: float) -> tf.Tensor:
-    """Counts in the order of the ids, `[1 + len(counts)]`: that of the unknown id 0 comes first."""
+def with_unknown_row(counts: np.ndarray, *, unknown: float) -> tf.Tensor:
+    """Return values by id as a tensor `[1 + len(counts)]`: the value of the unknown id 0 comes first."""
     return tf.constant(np.concatenate([[unknown], counts]), tf.float32)
 
 
-def strings(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
-    """These columns as string tensors `[rows]`."""
+def string_tensors(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
+    """Return these columns as string tensors `[rows]`."""
     if missing := [column for column in columns if column not in reviews]:
         hidden = f"; if a scoreboard hides it, visible=[{SUMMARY!r}] shows it" if missing[0] == SUMMARY else ""
         raise ValueError(
@@ -106,6 +106,29 @@ def strings(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
     return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
 
 
-def take(rows: Ids, numbers: Sequence[int] | tf.Tensor) -> Ids:
-    """The rows with these numbers, as a batch is taken from all of them: one gather a column."""
+def gather_rows(rows: Ids, numbers: Sequence[int] | tf.Tensor) -> Ids:
+    """Return the rows with these numbers, a batch of all rows: one gather for each column."""
     return {name: tf.gather(values, numbers) for name, values in rows.items()}
+
+
+def earlier_summaries(reviews: pd.DataFrame, *, last: int = 10) -> pd.DataFrame:
+    """Replace each review's summary by those of the user's `last` earlier reviews: text that is known beforehand.
+
+    The summary of the very review to predict is written after the purchase, so no model may read it. Earlier means a
+    smaller timestamp: what an open shop knows when the user comes back. Call this on the whole table, then split by
+    time. (With a random split, training rows would show texts of earlier test rows.)
+
+    Raises:
+        ValueError: there are no summaries or no timestamps.
+    """
+    for column in (SUMMARY, TIMESTAMP):
+        if column not in reviews:
+            raise ValueError(f"earlier summaries need a {column!r} column: these reviews have none.")
+    texts = np.full(len(reviews), "", dtype=object)
+    times, summaries = reviews[TIMESTAMP].astype("int64").to_numpy(), reviews[SUMMARY].to_numpy(dtype=object)
+    for rows in reviews.groupby(USER, sort=False).indices.values():
+        written = rows[summaries[rows] != ""]
+        written = written[np.argsort(times[written], kind="stable")]
+        before = np.searchsorted(times[written], times[rows])  # how many are earlier than each row
+        texts[rows] = [" ".join(summaries[written[max(0, count - last) : count]]) for count in before]
+    return reviews.assign(**{SUMMARY: pd.Series(texts, reviews.index).astype(str)})

@@ -1,12 +1,12 @@
-"""Layer 2: how well was each test row answered? Hit rate, nDCG, MRR and RMSE, one value a row.
+"""Metrics of each test row: hit rate, nDCG, MRR and RMSE before the mean.
 
-Every test row has one right answer, the product that was bought. Its rank among all candidates says it all:
+Every test row has one right answer, the product that was bought. All metrics follow from its rank among all candidates:
 
     hit@k   1 if rank ≤ k                       (the mean is the hit rate, here equal to recall@k)
     nDCG@k  1 / log2(1 + rank) if rank ≤ k      (Järvelin & Kekäläinen 2002, with Burges et al.'s discount of 2005)
     MRR     1 / rank                            (Voorhees 1999)
 
-A product that can't be recommended at all, because it is new or masked, has rank ∞ and scores 0 everywhere.
+A product that can't be recommended, because it is new or masked, has rank ∞ and scores 0 everywhere.
 """
 
 import numpy as np
@@ -15,11 +15,11 @@ CACHED = 2**18  # scores looked at together: 1 MB of float32, few enough to stay
 
 
 def ranks(scores: np.ndarray, target: np.ndarray, left_out: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """The rank of each row's target column, `[rows]`, 1 the best; ties count against you.
+    """Return the rank of each row's target column, `[rows]`, 1 the best; ties count against the recommender.
 
-    `scores` is `[rows, products]`, `-inf` for a candidate that is out of the race; `target` is `[rows]`, -1 for a
+    `scores` is `[rows, products]`, `-inf` for a masked candidate; `target` is `[rows]`, -1 for a
     product that isn't among the candidates. A constant scorer ranks everything last, so it can't look good.
-    `left_out` are more cells that are out of the race, as their rows and their columns, each cell once.
+    `left_out` are more cells to mask, as their rows and their columns, each cell once.
 
     >>> ranks(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.5, 0.5, 0.1]]), np.array([0, 2, 1]))
     array([1., 3., 2.])
@@ -46,7 +46,7 @@ def ranks(scores: np.ndarray, target: np.ndarray, left_out: tuple[np.ndarray, np
 
 
 def hit(rank: np.ndarray, k: int) -> np.ndarray:
-    """1 where the right product is among the first `k`, `[rows]`.
+    """Return 1 where the right product is among the first `k`, else 0, `[rows]`.
 
     >>> hit(np.array([1, 3, np.inf]), k=2)
     array([1., 0., 0.])
@@ -55,7 +55,7 @@ def hit(rank: np.ndarray, k: int) -> np.ndarray:
 
 
 def ndcg(rank: np.ndarray, k: int) -> np.ndarray:
-    """Normalised discounted cumulative gain at `k`, `[rows]`.
+    """Return the normalised discounted cumulative gain at `k`, `[rows]`.
 
     >>> ndcg(np.array([1, 3, 11, np.inf]), k=10)
     array([1. , 0.5, 0. , 0. ])
@@ -64,7 +64,7 @@ def ndcg(rank: np.ndarray, k: int) -> np.ndarray:
 
 
 def reciprocal_rank(rank: np.ndarray) -> np.ndarray:
-    """1 / rank, `[rows]`; its mean is the MRR.
+    """Return 1 / rank, `[rows]`; its mean is the MRR.
 
     >>> reciprocal_rank(np.array([1, 4, np.inf]))
     array([1.  , 0.25, 0.  ])
@@ -73,7 +73,7 @@ def reciprocal_rank(rank: np.ndarray) -> np.ndarray:
 
 
 def squared_error(predicted: np.ndarray, rating: np.ndarray) -> np.ndarray:
-    """(predicted - rating)², in stars², `[rows]`; the root of its mean is the RMSE.
+    """Return (predicted - rating)², in stars², `[rows]`; the root of its mean is the RMSE.
 
     >>> squared_error(np.array([4.0, 3.0]), np.array([5.0, 3.0]))
     array([1., 0.])

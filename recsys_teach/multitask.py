@@ -1,10 +1,10 @@
-"""Layer 5: multitask. One pair of towers learns both tasks at once, and two weights say which matters more.
+"""Multitask: one pair of towers learns both tasks at once, and two weights balance them.
 
     loss = rating_weight · ranking loss + retrieval_weight · retrieval loss
 
-Both losses are sums over the batch, so their ratio doesn't grow with it (but for the logarithm in the softmax). TFRS's
-own tasks add a *sum* for retrieval to a *mean* for ratings: "0.5 to 0.5" with batches of 32 is 0.5 / 32 to 0.5 here.
-With a weight of 0 the other task is alone, and the model is that task's specialist.
+Both losses are sums over the batch, so their ratio hardly depends on the batch size (only by the logarithm in the
+softmax). TFRS's own tasks add a *sum* for retrieval to a *mean* for ratings: its "0.5 to 0.5" with batches of 32 is
+0.5 / 32 to 0.5 here. If one weight is 0, the model learns the other task alone: it is that task's specialist.
 """
 
 import math
@@ -14,8 +14,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids
-from recsys_teach.heads import DenseHead, FactorHead
-from recsys_teach.ranking import RankingModel
+from recsys_teach.ranking import DenseHead, FactorHead, RankingModel
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.towers import ProductTower, UserTower
 
@@ -28,7 +27,7 @@ class MultitaskModel(tfrs.Model):
         retrieval_weight: weight of the retrieval loss, 0 or more; not both 0.
         head: see `RankingModel`.
         log_q, remove_accidental_hits, unknown_user_dropout, product_bias: see `RetrievalModel`.
-        l2: penalty on the vectors, as in both models; it counts once, whatever the weights are.
+        l2: penalty on the vectors, as in both models; it is added once, whatever the weights are.
     """
 
     def __init__(
@@ -60,12 +59,12 @@ class MultitaskModel(tfrs.Model):
         )
 
     def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
+        """Return the vectors of the users and of the products of a batch, both `[batch, dim]`."""
         return self.retrieval(ids, training=training)
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
-        """The loss of a batch; in training with the penalties, which are no part of how good the model is."""
-        ids = self.retrieval.forget(ids) if training else ids
+        """Return the loss of a batch, in training with the penalties (validation compares losses without them)."""
+        ids = self.retrieval.drop_users(ids) if training else ids
         users, products = self(ids, training=training)
         rating_loss = self.ranking.task_loss(users, products, ids)
         retrieval_loss = self.retrieval.task_loss(users, products, ids)
@@ -79,15 +78,15 @@ class MultitaskModel(tfrs.Model):
         return self.retrieval.products
 
     def add_products(self, new: pd.DataFrame, *, optimism: float = 0.9) -> None:
-        """Make products that training never saw candidates, too: see `RetrievalModel`."""
+        """Add products that training never saw to the candidates: see `RetrievalModel`."""
         self.retrieval.add_products(new, optimism=optimism)
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The score of every product for each row's user, `[rows, products]`."""
+        """Return the score of every product for each row's user, `[rows, products]`."""
         return self.retrieval.scores(reviews)
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The predicted stars of each row, `[rows]`."""
+        """Return the predicted stars of each row, `[rows]`."""
         return self.ranking.ratings(reviews)
 
 

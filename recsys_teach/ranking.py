@@ -1,18 +1,99 @@
-"""Layer 4: ranking. How many stars would this user give this product?
+"""Ranking: how many stars would this user give this product?
 
-The same two towers as in `retrieval`, and a rating head (see `heads`) that looks at both vectors:
+The same two towers as in `retrieval`, and a rating head that reads both vectors:
 
     loss = Σ_b  (head(u_b, p_b) - rating_b)²                                           (summed over the batch)
+
+A head is called as `head(users, products, ids) -> [batch, 1]`; `penalty(ids)` is its own regularisation of a batch.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import Ids
-from recsys_teach.heads import DenseHead, FactorHead
-from recsys_teach.schema import RATING
-from recsys_teach.towers import ProductTower, UserTower, in_blocks, read
+from recsys_teach.features import Ids, Vocabulary, with_unknown_row
+from recsys_teach.schema import PRODUCT, RATING, SUMMARY, TITLE, USER
+from recsys_teach.towers import ProductTower, UserTower, look_up_ids, predict_in_chunks
+
+
+class DenseHead(tf.keras.layers.Layer):
+    """Predicts stars by dense layers on both vectors side by side, as most tutorials do.
+
+    Args:
+        sizes: widths of the hidden layers, relu.
+        start: stars predicted before training, roughly. Tutorials start at 0, far from any rating.
+    """
+
+    def __init__(self, sizes: Sequence[int] = (32, 16), *, start: float = 0.0):
+        super().__init__()
+        hidden = [tf.keras.layers.Dense(size, activation="relu") for size in sizes]
+        self.dense = [*hidden, tf.keras.layers.Dense(1, bias_initializer=tf.keras.initializers.Constant(start))]
+
+    def call(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
+        vectors = tf.concat([users, products], axis=1)
+        for layer in self.dense:
+            vectors = layer(vectors)
+        return vectors
+
+    def penalty(self, ids: Ids) -> tf.Tensor:
+        return tf.constant(0.0)
+
+
+class FactorHead(tf.keras.layers.Layer):
+    """Predicts stars by biased matrix factorisation, starting from the damped biases.
+
+        stars = mean + spread · (b_u + b_p + scale · u · p)
+
+    (Koren et al. 2009, "Matrix factorization techniques for recommender systems".) `spread` is the standard deviation
+    of the ratings, so that ratings up to 5 and up to 100 are treated alike. The biases are damped as in
+    `baselines.DampedBiases`: each costs damping · (spread · b)², divided among the rows of its user or product. If the
+    user or the product is unknown and has no known words either, u · p is left out.
+
+    Args:
+        scale: factor of the dot product. It is fixed: a learned factor would grow until the penalty on the vectors'
+            lengths had no effect.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, *, scale: float = 0.5):
+        super().__init__()
+        biases = vocabulary.biases
+        self.mean, self.damping, self.scale, self.spread = biases.mean, biases.damping, scale, vocabulary.rating_spread
+        rows = float(vocabulary.user_counts.sum())
+        self.user_counts = with_unknown_row(vocabulary.user_counts, unknown=rows)
+        self.product_counts = with_unknown_row(vocabulary.product_counts, unknown=rows)
+        self.user_bias = _table(
+            with_unknown_row(biases.user_bias[vocabulary.users].to_numpy() / self.spread, unknown=0.0)
+        )
+        self.product_bias = _table(
+            with_unknown_row(biases.product_bias[vocabulary.products].to_numpy() / self.spread, unknown=0.0)
+        )
+
+    def call(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
+        biases = self.user_bias(ids[USER]) + self.product_bias(ids[PRODUCT])
+        taste = self.scale * tf.reduce_sum(users * products, axis=1, keepdims=True)
+        known = _known(ids, USER, SUMMARY) & _known(ids, PRODUCT, TITLE)
+        return self.mean + self.spread * (biases + tf.where(known[:, None], taste, 0.0))
+
+    def penalty(self, ids: Ids) -> tf.Tensor:
+        """Return damping · spread² · Σ_batch (b_u² / n_u + b_p² / n_p): over an epoch, each bias is penalised once."""
+        lookup = tf.nn.embedding_lookup
+        users = self.user_bias(ids[USER])[:, 0] ** 2 / lookup(self.user_counts, ids[USER])
+        products = self.product_bias(ids[PRODUCT])[:, 0] ** 2 / lookup(self.product_counts, ids[PRODUCT])
+        return self.damping * self.spread**2 * tf.reduce_sum(users + products)
+
+
+def _known(ids: Ids, column: str, text: str) -> tf.Tensor:
+    """Return whether the id or a word of each user (or product) is known, `[batch]`."""
+    known = ids[column] > 0
+    return known | tf.reduce_any(ids[text] > 1, axis=1) if text in ids else known  # 0 pads, 1 is unknown
+
+
+def _table(values: tf.Tensor) -> tf.keras.layers.Embedding:
+    """Return an embedding `[ids, 1]` that starts from these values `[ids]`."""
+    start = tf.keras.initializers.Constant(values[:, None])
+    return tf.keras.layers.Embedding(len(values), 1, embeddings_initializer=start)
 
 
 class RankingModel(tfrs.Model):
@@ -21,8 +102,7 @@ class RankingModel(tfrs.Model):
     Args:
         head: predicts stars from the two vectors; `DenseHead()` if none is given.
         rating_weight: weight of the squared errors against the penalty.
-        l2: penalty on half the squared length of the vectors of a batch, summed over it; keeps the model from
-            learning the training rows by heart.
+        l2: weight of half the squared length of the vectors of a batch, summed over it; against memorisation.
     """
 
     def __init__(
@@ -42,20 +122,20 @@ class RankingModel(tfrs.Model):
         self.mean = tf.keras.metrics.Mean("rating_loss")  # over the batches; TFRS 0.7.3's own would weigh them
 
     def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ids → the vectors of the users and of the products, both `[batch, dim]`."""
+        """Return the vectors of the users and of the products of a batch, both `[batch, dim]`."""
         return self.user_tower(ids), self.product_tower(ids)
 
     def task_loss(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
-        """The squared errors of these vectors' ratings, summed over the batch."""
+        """Return the squared errors of the ratings predicted from these vectors, summed over the batch."""
         predicted = self.head(users, products, ids)
-        rated = tf.math.is_finite(ids[RATING])  # what was bought and not rated adds no error
+        rated = tf.math.is_finite(ids[RATING])  # purchases without a rating add no error
         stars = tf.where(rated, ids[RATING], 0.0)[:, None]
         errors = self.task(labels=stars, predictions=predicted, sample_weight=tf.cast(rated, tf.float32)[:, None])
         self.mean.update_state(errors)
         return errors
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
-        """The loss of a batch; in training with the penalties, which are no part of how good the model is."""
+        """Return the loss of a batch, in training with the penalties (validation compares losses without them)."""
         users, products = self(ids, training=training)
         loss = self.rating_weight * self.task_loss(users, products, ids)
         penalty = self.rating_weight * self.head.penalty(ids)
@@ -63,11 +143,11 @@ class RankingModel(tfrs.Model):
         return loss + penalty if training else loss
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
-        """The predicted stars of each row, `[rows]`."""
+        """Return the predicted stars of each row, `[rows]`."""
         towers = self.user_tower, self.product_tower
 
         def stars(some: pd.DataFrame) -> tf.Tensor:
-            ids = read(some, *towers)
+            ids = look_up_ids(some, *towers)
             return self.head(*self(ids), ids)[:, 0]
 
-        return in_blocks(stars, reviews, *towers)
+        return predict_in_chunks(stars, reviews, *towers)

@@ -1,9 +1,9 @@
-"""Layer 0: the columns of a reviews table, and the check that every table passes on entry.
+"""The columns of a reviews table, and the check that every table passes on entry.
 
 One row is one review: who (`user_id`) wrote about what (`product_id`) and how many stars (`rating`). A table without
-ratings is one of purchases. Everything else in the package takes tables that `check_reviews` has let through, and
-checks nothing again. What a valid row is stands here alone: a file larger than memory is checked piece by piece by the
-same `Checker`.
+ratings is one of purchases. All other modules take tables that `check_reviews` has returned, and don't check them
+again. The rules of a valid row are in this file alone: a file larger than memory is checked piece by piece by the same
+`Checker`.
 """
 
 import re
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys_teach.sentences import listed, refuse
+from recsys_teach._util import listed, refuse
 
 USER = "user_id"
 PRODUCT = "product_id"
@@ -54,7 +54,7 @@ NOT_IN_IDS = ("\0", ' "')  # where one of these is, NO_ID may find something
 
 
 def first_texts(reviews: pd.DataFrame, column: str, products: Sequence[str] | pd.Index) -> list[str]:
-    """What `column` says of each of these products: the first text about it that isn't empty, "" where there is none.
+    """Return the first text in `column` about each of these products that isn't empty, "" where there is none.
 
     >>> reviews = pd.DataFrame({"product_id": ["tent", "tent", "wok"], "category": ["", "camping", ""]})
     >>> first_texts(reviews, "category", ["wok", "tent", "kite"])
@@ -67,7 +67,7 @@ def first_texts(reviews: pd.DataFrame, column: str, products: Sequence[str] | pd
 
 
 def has_stars(reviews: pd.DataFrame) -> bool:
-    """Are there ratings to learn from, more than one value? Else this is a table of purchases."""
+    """Return whether there are ratings to learn from, with more than one value; else this is a table of purchases."""
     return RATING in reviews and reviews[RATING].nunique() > 1
 
 
@@ -79,7 +79,7 @@ def check_reviews(
     decimal: str = ".",
     dayfirst: bool | None = None,
 ) -> pd.DataFrame:
-    """Return the known columns of `reviews` with their proper types, or say what is wrong with them.
+    """Return the known columns of `reviews` with their proper types; raise a ValueError that says what is wrong.
 
     Ids and texts become `str` (a number 7 or 7.0 becomes "7"), ratings `float64` (stars; True is 1, if all of them are
     True or False), timestamps UTC datetimes at second resolution (numbers count from 1970; fractions are cut off); a
@@ -104,7 +104,7 @@ def check_reviews(
 
 
 class Checker:
-    """Checks a table that comes in pieces: what must hold for all its rows together is seen to, too.
+    """Checks a table that comes in pieces, also for what must hold for all pieces together.
 
     The arguments are those of `check_reviews`.
     """
@@ -144,7 +144,7 @@ class Checker:
         return checked
 
     def finish(self) -> None:
-        """Check what only all pieces together show, and warn of ratings that may stand for none."""
+        """Check what only all pieces together show, and warn of ratings that may mean "not rated"."""
         if not self.rows:
             raise ValueError(f"{self.source} has no rows: expected one review a row.")
         if self.unit and self.all_in_digits:
@@ -164,7 +164,7 @@ class Checker:
         refuse(bad, self.source, found, expected, values, self.rows)
 
     def _ids(self, values: pd.Series) -> pd.Series:
-        """Ids as `str`: texts as they are, whole numbers in digits; what may stand for two things is none."""
+        """Return ids as `str`: texts as they are, whole numbers in digits; anything ambiguous is refused."""
         texts = values.astype(object)
         if not _all_text(texts) or _may_hold(NOT_IN_IDS, "\n".join(texts)):  # which it is, is seen here
             found = f"a {values.name} that is neither plain text nor a whole number"
@@ -176,7 +176,7 @@ class Checker:
         return texts.astype(str)
 
     def _texts(self, values: pd.Series) -> pd.Series:
-        """Texts as `str`, missing ones as "". Whole numbers that a gap turned into floats lose their ".0"."""
+        """Return texts as `str`, missing ones as "". Whole numbers that a gap turned into floats lose their ".0"."""
         texts = values.astype(object)
         if not _all_text(texts) or _may_hold((), "".join(texts)):
             self._refuse(texts.map(_no_text), f"a {values.name} that is no plain text", "expected text.", values)
@@ -206,7 +206,7 @@ class Checker:
         return numbers
 
     def _missing(self, values: pd.Series, numbers: pd.Series) -> pd.Series:
-        """Which ratings mean that somebody bought and didn't rate?"""
+        """Return which ratings mean "bought, not rated"."""
         if isinstance(self.unrated, bool):
             return values.isna() & self.unrated
         named = {str(value).strip() for value in self.unrated}
@@ -227,7 +227,7 @@ class Checker:
         return pd.to_numeric(values, errors="coerce").replace([np.inf, -np.inf], np.nan)
 
     def _times(self, values: pd.Series) -> pd.Series:
-        """UTC times. Numbers count from 1970 in s, ms, µs or ns, which the largest of them tells apart."""
+        """Return UTC times. Numbers count from 1970 in s, ms, µs or ns; the largest number shows which."""
         no_time, expected = f"a {TIMESTAMP} that is no time", TIMES
         numbers = self._numbers(values)
         if pd.api.types.is_datetime64_any_dtype(values):
@@ -260,7 +260,7 @@ class Checker:
         return times.dt.as_unit("s")
 
     def _year_first(self, text: str) -> str:
-        """31.12.2020 as 2020-12-31, if it is a date of that kind."""
+        """Return 31.12.2020 as 2020-12-31, and any other text as it is."""
         if not (found := DAY_AND_MONTH.fullmatch(text)):
             return text
         first, _, second, year, clock = found.groups()
@@ -269,7 +269,7 @@ class Checker:
 
 
 def require_columns(ours: Sequence[Any], source: str, found: Sequence[Any]) -> None:
-    """Refuse a table whose columns, `found` there and known as `ours`, don't tell who bought what."""
+    """Raise a ValueError if the user or the product is missing in a table's columns, `found` there, known as `ours`."""
     if any(column not in ours for column in REQUIRED):
         missing = [column for column in (*REQUIRED, RATING) if column not in ours]
         raise ValueError(
@@ -280,7 +280,7 @@ def require_columns(ours: Sequence[Any], source: str, found: Sequence[Any]) -> N
 
 
 def _may_hold(parts: Sequence[str], text: str) -> bool:
-    """May one of many texts, here in one, hold what none should: one of these parts, or half a character?"""
+    """Return whether many texts, joined to one, contain one of these parts, or half a character."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -301,7 +301,7 @@ def _truth(value: Any) -> bool:
 
 
 def _with_point(value: Any) -> Any:
-    """4,5 as 4.5; 4.5, which could be a thousand times as much, as no number."""
+    """Return 4,5 as 4.5, and 4.5 as no number: it could mean four thousand five hundred."""
     return value.replace(".", "?").replace(",", ".") if isinstance(value, str) else value
 
 

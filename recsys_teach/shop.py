@@ -1,8 +1,8 @@
-"""Layer 1: a generated shop whose truth is known, so that every scoreboard can have a ceiling.
+"""A generated shop whose truth is known, so that every scoreboard can have a ceiling.
 
-Real data never tells you how good a recommender could have been. Here the reviews are drawn from a model that we
-hold in our hands, so the best possible scores are known too. With user taste t_u and product p_i as unit vectors
-in eight interests, one per category:
+Real data never shows how good a recommender could have been. Here the reviews are drawn from a known model, so the
+best possible scores are known too. With user taste t_u and product p_i as unit vectors in eight interests, one per
+category:
 
     affinity(u, i)          a = t_u · p_i
     popularity(i, day)      skew · z_i + drift · d_i · (day / 730 - ½)                       z_i, d_i ~ N(0, 1)
@@ -12,8 +12,8 @@ in eight interests, one per category:
                             quality_i, generosity_u ~ N(0, 0.3²), noise ~ N(0, 0.7²)
     expected rating         1 + Σ_{s=2..5} Φ((mean - (s - 0.5)) / 0.7)
 
-Users join and products are launched in the course of two years, so a split by time meets new ones. If not every
-purchase is rated, chance decides which are.
+Users join and products are launched in the course of two years, so a split by time meets new ones. If only a share of
+the purchases is rated, chance decides which.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from recsys_teach import wording
 from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TIMESTAMP, TITLE, USER, check_reviews
 
 AVERAGE, SLOPE, NOISE = 3.6, 2.0, 0.7  # stars
@@ -32,19 +31,19 @@ FIRST_DAY, DAYS = pd.Timestamp("2022-01-01", tz="UTC"), 730.0
 
 @dataclass(frozen=True)
 class Shop:
-    """A generated shop: what anybody can see of it (`reviews`, `products`) and its hidden truth (the arrays)."""
+    """A generated shop: the visible part (`reviews`, `products`, `users`) and the hidden truth (the arrays)."""
 
     reviews: pd.DataFrame  # the reviews table, ordered by time; the rating of an unrated purchase is NaN
     products: pd.DataFrame  # product_id, title, category, launched (UTC)
     users: pd.DataFrame  # user_id, joined (UTC)
-    attraction: np.ndarray  # [users, products], the exponent above on the middle day
-    trend: np.ndarray  # [products], what it gains from the first day to the last
+    attraction: np.ndarray  # [users, products], the exponent of the purchase probability on the middle day
+    trend: np.ndarray  # [products], change of the exponent from the first day to the last
     mean_rating: np.ndarray  # [users, products], before noise, rounding and clipping
 
     def purchase_probability(self, reviews: pd.DataFrame) -> np.ndarray:
-        """P(product | user, time of the row), `[rows, products]`; 0 for what wasn't launched yet.
+        """Return P(product | user, time of the row), `[rows, products]`; 0 for products that weren't launched yet.
 
-        What the user owns already is still in it: the scoreboard leaves that out, for every recommender alike.
+        Products that the user owns already are still in it: the scoreboard excludes them for every recommender.
         """
         day = _days(reviews[TIMESTAMP])[:, None]
         logits = self.attraction[_places(self.users[USER], reviews[USER])]  # a copy, and the softmax is made in it
@@ -54,7 +53,7 @@ class Shop:
         return np.divide(logits, logits.sum(axis=1, keepdims=True), out=logits)
 
     def expected_rating(self, reviews: pd.DataFrame) -> np.ndarray:
-        """E[stars | user, product] after rounding and clipping, `[rows]`."""
+        """Return E[stars | user, product] after rounding and clipping, `[rows]`."""
         columns = _places(self.products[PRODUCT], reviews[PRODUCT])
         mean = self.mean_rating[_places(self.users[USER], reviews[USER]), columns]
         return 1 + sum(ndtr((mean - (stars - 0.5)) / NOISE) for stars in (2, 3, 4, 5))
@@ -71,21 +70,21 @@ def generate_shop(
     rated_share: float = 1.0,
     seed: int = 0,
 ) -> Shop:
-    """Generate a shop. The same arguments give the same shop, to the last review.
+    """Generate a shop; the same arguments give the same shop, to the last review.
 
     Args:
         users, products: how many there are; some of the rarest products are never bought.
-        reviews_per_user: an average: some people buy twice (nobody less), others a hundred times.
-        popularity_skew: 0 and taste alone decides; at 1.2 a sixth of the products makes half of the sales.
-        taste_strength: 0 and everybody buys alike; at 4 the favourite category is far ahead of the others.
+        reviews_per_user: an average; some users buy only twice (the minimum), others a hundred times.
+        popularity_skew: at 0, taste alone decides; at 1.2, a sixth of the products makes half of the sales.
+        taste_strength: at 0, all users buy alike; at 4, the favourite category is far ahead of the others.
         drift: how much popularity changes in two years; at 1, some products gain or lose a factor e and more.
         rated_share: the share of the purchases that get a rating and a summary.
-        seed: of everything that is drawn.
+        seed: of all random draws.
     """
     _check_arguments(**{name: value for name, value in locals().items() if name != "seed"})
     rng = np.random.default_rng(seed)
-    more = rng.spawn(1)[0]  # what is drawn from it doesn't move the rest
-    categories = np.arange(products) % len(wording.CATALOGUE)
+    more = rng.spawn(1)[0]  # draws from it don't change the others
+    categories = np.arange(products) % len(CATALOGUE)
     taste = _unit(rng.dirichlet(np.full(8, 0.3), users) + 0.1 * rng.standard_normal((users, 8)))
     nature = _unit(np.eye(8)[categories] + 0.3 * rng.standard_normal((products, 8)))
     affinity = taste @ nature.T
@@ -101,7 +100,7 @@ def generate_shop(
     stars = np.clip(np.rint(mean_rating[who, what] + rng.normal(0, NOISE, len(who))), 1, 5)
     rated = more.random(len(who)) < rated_share
 
-    catalogue = wording.catalogue(rng, categories).assign(launched=_dates(launched))
+    catalogue = make_catalogue(rng, categories).assign(launched=_dates(launched))
     people = pd.DataFrame({USER: [f"U{u:05d}" for u in range(users)], "joined": _dates(joined)})
     bought = catalogue.iloc[what].reset_index(drop=True)
     reviews = pd.DataFrame(
@@ -109,7 +108,7 @@ def generate_shop(
             USER: people[USER].to_numpy()[who],
             PRODUCT: bought[PRODUCT],
             RATING: np.where(rated, stars, np.nan),
-            SUMMARY: np.where(rated, wording.summaries(rng, stars, bought), ""),
+            SUMMARY: np.where(rated, write_summaries(rng, stars, bought), ""),
             TIMESTAMP: _dates(when),
             TITLE: bought[TITLE],
             CATEGORY: bought[CATEGORY],
@@ -142,7 +141,7 @@ def _days(times: pd.Series) -> np.ndarray:
 
 
 def _places(known: pd.Series, wanted: pd.Series) -> np.ndarray:
-    """Where each of the `wanted` ids stands among the `known` ones."""
+    """Return the position of each of the `wanted` ids among the `known` ones."""
     places = pd.Index(known).get_indexer(pd.Index(wanted))
     if (places < 0).any():
         stranger = wanted.iloc[int((places < 0).argmax())]
@@ -155,10 +154,10 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _purchases(rng, attraction, trend, counts, joined, launched):
-    """Draw every user's purchases in order of time: (user, product, day) of each, three arrays.
+    """Draw every user's purchases in order of time; return three arrays: user, product, day.
 
     The n-th purchase of all users is one step, in blocks of users that bound the memory. Adding Gumbel noise to the
-    logits and taking the largest draws from their softmax. Out of reach is what isn't launched or is bought already.
+    logits and taking the largest draws from their softmax. Products that aren't launched or are owned are excluded.
     """
     span = rng.exponential(200.0, len(counts))
     times = [
@@ -178,3 +177,48 @@ def _purchases(rng, attraction, trend, counts, joined, launched):
             bought[users, picks] = True
             who.append(users), what.append(picks), when.append(now)
     return np.concatenate(who), np.concatenate(what), np.concatenate(when)
+
+
+# The words of the shop. A title tells the topic (a noun belongs to one category); a summary the topic *and* the stars.
+CATALOGUE = {
+    "camping": ("tent", "sleeping bag", "camp stove", "headlamp", "hammock", "cool box"),
+    "cooking": ("saucepan", "chef's knife", "pepper mill", "baking tin", "wok", "kettle"),
+    "garden": ("rake", "watering can", "pruning shears", "plant pot", "bird feeder", "wheelbarrow"),
+    "music": ("ukulele", "metronome", "microphone", "headphones", "guitar strap", "keyboard stand"),
+    "office": ("desk lamp", "notebook", "fountain pen", "stapler", "monitor stand", "paper tray"),
+    "pets": ("dog lead", "cat tree", "fish tank", "chew toy", "litter tray", "pet carrier"),
+    "sports": ("yoga mat", "skipping rope", "football", "tennis racket", "dumbbell", "swim goggles"),
+    "toys": ("jigsaw puzzle", "toy train", "building blocks", "board game", "kite", "teddy bear"),
+}
+BRANDS = (
+    *("Aldous", "Birch", "Corvid", "Dapple", "Ember", "Fennel", "Gable", "Harbour", "Inkwell", "Juniper", "Kestrel"),
+    *("Lantern", "Meadow", "Nimbus", "Orchard", "Pebble", "Quill", "Rowan", "Saffron", "Thistle", "Umber", "Vesper"),
+    *("Willow", "Yarrow"),
+)
+PHRASES = {
+    1: ("Broken {noun}, want my money back", "Terrible {noun}", "Awful, the worst {noun} for {category}"),
+    2: ("Disappointing {noun}", "Poor {noun}, would not buy again", "Weak {noun}, bad for {category}"),
+    3: ("Average {noun}", "The {noun} is okay, nothing special", "Decent {noun} for {category}"),
+    4: ("Good {noun}", "Solid {noun}, works well", "Nice {noun} for {category}"),
+    5: ("Love this {noun}", "Perfect {noun}, highly recommended", "Excellent {noun} for {category}"),
+}
+
+
+def make_catalogue(rng, categories: np.ndarray) -> pd.DataFrame:
+    """Return products of these categories, each with a title of its own, such as "Kestrel tent"."""
+    copies: dict[tuple[str, str], int] = {}
+    names, rows = list(CATALOGUE), []
+    for number, category in enumerate(categories):
+        nouns = CATALOGUE[names[category]]
+        noun, brand = nouns[rng.integers(len(nouns))], BRANDS[rng.integers(len(BRANDS))]
+        copies[brand, noun] = copy = copies.get((brand, noun), 0) + 1
+        title = f"{brand} {noun}" + (f" {copy}" if copy > 1 else "")
+        rows.append((f"P{number:05d}", title, names[category], noun))
+    return pd.DataFrame(rows, columns=[PRODUCT, TITLE, CATEGORY, "noun"])
+
+
+def write_summaries(rng, stars: np.ndarray, bought: pd.DataFrame) -> list[str]:
+    """Return a line about each bought product, in a tone that fits the stars."""
+    phrase = rng.integers(3, size=len(stars))
+    nouns, categories = bought["noun"], bought[CATEGORY]
+    return [PHRASES[int(s)][p].format(noun=n, category=c) for s, p, n, c in zip(stars, phrase, nouns, categories)]

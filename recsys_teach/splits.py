@@ -1,8 +1,8 @@
-"""Layer 1: hold reviews back for the test, and count what is new in them.
+"""Splits: hold reviews back for the test, and count what is new in them.
 
-A split by time asks the question of a shop that is open: what will people buy next? It meets users and products
-that training never saw. A random split hides them, and lets the model learn from the future; it answers another
-question: how well can the tastes of known users be told?
+A split by time asks the question of a shop that is open: what will people buy next? Its test part has users and
+products that training never saw. A random split hides them, and lets the model learn from the future; it answers
+another question: how well can we predict the tastes of known users?
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Split(NamedTuple):
 
 
 def split_by_time(reviews: pd.DataFrame, *, test_share: float = 0.2) -> Split:
-    """The latest `test_share` of the reviews are the test part; of reviews in the same second, the later rows."""
+    """Split off the latest `test_share` of the reviews; of reviews in the same second, the later rows."""
     if TIMESTAMP not in reviews:
         raise ValueError(f"a split by time needs a {TIMESTAMP!r} column: add one, or split at random (--split random).")
     if reviews[TIMESTAMP].nunique() == 1:
@@ -31,7 +31,7 @@ def split_by_time(reviews: pd.DataFrame, *, test_share: float = 0.2) -> Split:
 
 
 def split_at_random(reviews: pd.DataFrame, *, test_share: float = 0.2, seed: int = 0) -> Split:
-    """A random `test_share` of the reviews is the test part."""
+    """Split off a random `test_share` of the reviews."""
     return _cut(reviews.iloc[np.random.default_rng(seed).permutation(len(reviews))], test_share)
 
 
@@ -46,22 +46,22 @@ def _cut(reviews: pd.DataFrame, test_share: float) -> Split:
 
 
 def new_users(train: pd.DataFrame, test: pd.DataFrame) -> pd.Series:
-    """For each test row: is its user absent from `train`? (cold start)"""
+    """Return for each test row whether its user is absent from `train` (cold start)."""
     return _absent(test[USER], train[USER])
 
 
 def new_products(train: pd.DataFrame, test: pd.DataFrame) -> pd.Series:
-    """For each test row: is its product absent from `train`?"""
+    """Return for each test row whether its product is absent from `train`."""
     return _absent(test[PRODUCT], train[PRODUCT])
 
 
 def _absent(ids: pd.Series, known: pd.Series) -> pd.Series:
-    """Which ids aren't among the known ones? (`isin` takes 50 times as long for the strings of pandas 3.)"""
+    """Return which ids aren't among the known ones. (`isin` takes 50 times as long for the strings of pandas 3.)"""
     return pd.Series(pd.Index(known.unique()).get_indexer(pd.Index(ids)) < 0, ids.index, name=ids.name)
 
 
 def describe(split: Split) -> pd.DataFrame:
-    """Both parts of a split side by side: reviews, users, products, and the share of rows with new ones."""
+    """Return a table of both parts of a split: reviews, users, products, and the share of rows with new ones."""
     rows = {
         name: {
             "reviews": len(part),

@@ -1,9 +1,10 @@
-"""Layer 3: the two towers. Each turns what it is told of a user, or of a product, into one vector.
+"""The two towers: one turns features of a user into a vector, the other features of a product.
 
-A tower has two halves: `preprocess` looks strings up, which is done once, before training; `embed` turns ids into
-vectors, and is what training changes. Called as a model, a tower does both: strings or ids in, vectors out.
+A tower has two halves. `preprocess` looks strings up, which is done once, before training; `embed` turns ids into
+vectors, and holds the parameters that training changes. Called as a model, a tower does both: strings or ids in,
+vectors out.
 
-To give a tower one more column, make a subclass: name the column in `columns`, and override `call`:
+To add a column to a tower, make a subclass: name the column in `columns`, and override `call`:
 
     class CategoryTower(ProductTower):
         def __init__(self, vocabulary, categories, *, dim=32):
@@ -15,7 +16,7 @@ To give a tower one more column, make a subclass: name the column in `columns`, 
         def call(self, features):
             return super().call(features) + self.category_embedding(self.category_lookup(features["category"]))
 
-It is trained, scored and exported as the others are; only its own strings are looked up in every step anew.
+It is trained, scored and exported like the others; only its own strings are looked up anew in every step.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,37 +25,36 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf
-from recsys_teach.features import Features, Ids, Vocabulary, strings
-from recsys_teach.launch import new_names
+from recsys_teach.features import Features, Ids, Vocabulary, string_tensors
 from recsys_teach.schema import PRODUCT, RATING, SUMMARY, TITLE, USER
 
-ROWS, TEXTS = 65_536, 2_048  # rows that are read at once, and rows with texts: each word becomes a vector
+ROWS, TEXTS = 65_536, 2_048  # rows of a chunk, and rows with texts: each word becomes a vector
 
 
 class Words(tf.keras.layers.Layer):
-    """Texts as vectors `[batch, dim]`: the mean of their words' embeddings, 0 for a text without words."""
+    """Turns texts into vectors `[batch, dim]`: the mean of their words' embeddings, 0 for a text without words."""
 
     def __init__(self, vocabulary: list[str], dim: int):
         super().__init__()
-        self.lookup = tf.keras.layers.TextVectorization(vocabulary=_sealed(vocabulary))
+        self.lookup = tf.keras.layers.TextVectorization(vocabulary=_as_array(vocabulary))
         self.embedding = tf.keras.layers.Embedding(len(vocabulary) + 2, dim)  # 0 pads short texts, 1 is unknown
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        """Ids `[batch, words]` → vectors."""
+        """Return the vectors of word ids `[batch, words]`."""
         is_word = tf.cast(ids != 0, tf.float32)[:, :, None]
         total = tf.reduce_sum(self.embedding(ids) * is_word, axis=1)
         return tf.math.divide_no_nan(total, tf.reduce_sum(is_word, axis=1))
 
 
 class Tower(tf.keras.Model):
-    """What both towers have in common: an id, and, if its words are known, a text.
+    """Embeds an id and, if `words` are given, a text: what both towers have in common.
 
     Args:
         column, ids: the column of the id, and the ids that have a vector of their own.
         text, words: the column of the text, and the words that have one.
         dim: length of the embedding vectors.
-        layer_sizes: dense layers on top, relu but for the last one, which is linear and sets the vector's length.
-            They read the vectors of id and text side by side. Without them, the two are added.
+        layer_sizes: sizes of dense layers on top, relu except the last one, which is linear and sets the length of the
+            vector. They read the vectors of id and text side by side. Without them, the two are added.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Tower(tf.keras.Model):
         super().__init__()
         self.column, self.text = column, text
         self.columns = (column, text) if words else (column,)
-        self.lookup = tf.keras.layers.StringLookup(vocabulary=_sealed(ids), oov_token="")  # no id is empty: `schema`
+        self.lookup = tf.keras.layers.StringLookup(vocabulary=_as_array(ids), oov_token="")  # no id is empty: `schema`
         self.embedding = tf.keras.layers.Embedding(len(ids) + 1, dim)
         self.words = Words(words, dim) if words else None
         activations = ["relu"] * (len(layer_sizes) - 1) + ["linear"]
@@ -72,7 +72,7 @@ class Tower(tf.keras.Model):
     def preprocess(self, features: Features) -> Ids:
         """Look up the strings `[batch]` of `columns`: the id `[batch]`, and of the text its words' `[batch, words]`.
 
-        What was looked up already stays as it is, and so does a column that a subclass has added.
+        Ids that were looked up before stay as they are, and so does a column that a subclass has added.
         """
         if missing := [name for name in self.columns if name not in features]:
             raise ValueError(
@@ -83,7 +83,7 @@ class Tower(tf.keras.Model):
         return ids | {name: look_up(ids[name]) for name, look_up in lookups.items() if ids[name].dtype == tf.string}
 
     def embed(self, ids: Ids) -> tf.Tensor:
-        """Ids → vectors `[batch, dim]`."""
+        """Return the vectors `[batch, dim]` of ids."""
         parts = [self.embedding(ids[self.column])]
         if self.words:
             parts.append(self.words(ids[self.text]))
@@ -93,12 +93,12 @@ class Tower(tf.keras.Model):
         return vectors
 
     def call(self, features: Features) -> tf.Tensor:
-        """Strings `[batch]`, or the ids that `preprocess` made of them → vectors `[batch, dim]`."""
+        """Return the vectors `[batch, dim]` of strings `[batch]`, or of the ids that `preprocess` made of them."""
         return self.embed(self.preprocess(features))
 
 
 class UserTower(Tower):
-    """Users, and with `summary` what they write, as vectors `[batch, dim]`; `dim` and `layer_sizes`: see `Tower`."""
+    """Embeds users, with `summary` also their texts, in vectors `[batch, dim]`; `dim`, `layer_sizes`: see `Tower`."""
 
     def __init__(
         self, vocabulary: Vocabulary, *, dim: int = 32, summary: bool = False, layer_sizes: Sequence[int] = ()
@@ -111,9 +111,9 @@ class UserTower(Tower):
 
 
 class ProductTower(Tower):
-    """Products, and with `title` what they are called, as vectors `[batch, dim]`.
+    """Embeds products, with `title` also their titles, in vectors `[batch, dim]`.
 
-    `products` are those that can be recommended: all of the training rows, and those of `add_products`.
+    `products` are the candidates: all products of the training rows, and those of `add_products`.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, dim: int = 32, title: bool = False):
@@ -128,54 +128,64 @@ class ProductTower(Tower):
 
     @property
     def catalogue(self) -> Ids:
-        """What the tower reads of its `products`, looked up once."""
+        """The features of the tower's `products`, looked up once."""
         if self._catalogue is None:  # not before a subclass has named its columns
             self._catalogue = self.preprocess(self._features)
         return self._catalogue
 
     def add_products(self, new: pd.DataFrame) -> None:
-        """Make products that training never saw candidates, too: a row each, with the columns that the tower reads.
+        """Add products that training never saw to the candidates: a row each, with the columns that the tower reads.
 
-        All of them have the vector of the unknown id, so a tower that reads nothing else can't tell them apart.
+        They share the vector of the unknown id, so a tower that reads ids alone gives all of them the same vector.
 
         Raises:
             ValueError: one of them isn't new, or is there twice.
         """
         names = new_names(new, self.products)
-        features = strings(new.reindex(columns=list(self._features), fill_value=""), list(self._features))
+        features = string_tensors(new.reindex(columns=list(self._features), fill_value=""), list(self._features))
         self._features = {name: tf.concat([known, features[name]], axis=0) for name, known in self._features.items()}
         self.products, self._catalogue = [*self.products, *names], None
 
 
-def read(reviews: pd.DataFrame, *towers: Tower) -> Ids:
-    """What these towers read in the reviews, as ids."""
+def new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
+    """Return the ids of new products; raise a ValueError if one is known already, or is there twice."""
+    names = list(new_products[PRODUCT])
+    twice = pd.Index(known + names).duplicated()
+    if twice.any():
+        name = (known + names)[int(np.argmax(twice))]
+        raise ValueError(f"new product {name!r} is in the catalogue already: leave it out of new_products.")
+    return names
+
+
+def look_up_ids(reviews: pd.DataFrame, *towers: Tower) -> Ids:
+    """Look up all columns that these towers read, and return the ids."""
     ids: Ids = {}
     for tower in towers:
-        ids |= tower.preprocess(strings(reviews, tower.columns))
+        ids |= tower.preprocess(string_tensors(reviews, tower.columns))
     return ids
 
 
-def in_blocks(answer: Callable[[pd.DataFrame], tf.Tensor], reviews: pd.DataFrame, *towers: Tower) -> np.ndarray:
-    """What `answer(reviews)` is, `[rows, ...]`, asked for some rows at a time to bound the memory of these towers."""
+def predict_in_chunks(answer: Callable[[pd.DataFrame], tf.Tensor], reviews: pd.DataFrame, *towers: Tower) -> np.ndarray:
+    """Return `answer(reviews)`, `[rows, ...]`, computed in chunks of rows that bound the memory of these towers."""
     rows = TEXTS if any(tower.words for tower in towers) else ROWS
     starts = range(0, max(1, len(reviews)), rows)
     return np.concatenate([answer(reviews[start : start + rows]) for start in starts])
 
 
 def training_rows(reviews: pd.DataFrame, *towers: Tower) -> Ids:
-    """The ids that these towers read, and the ratings: looked up once, before training, not in every epoch.
+    """Return the ids that these towers read, and the ratings: looked up once, before training, not in every epoch.
 
-    Purchases without ratings have NaN there.
+    The rating of a purchase that wasn't rated is NaN.
     """
     for tower in towers:
         if type(tower).call is not Tower.call:
-            _try_out(tower, read(reviews[:1], tower))
+            _try_out(tower, look_up_ids(reviews[:1], tower))
     ratings = reviews[RATING].to_numpy(np.float32) if RATING in reviews else np.full(len(reviews), np.nan, np.float32)
-    return read(reviews, *towers) | {RATING: tf.constant(ratings)}
+    return look_up_ids(reviews, *towers) | {RATING: tf.constant(ratings)}
 
 
 def _try_out(tower: Tower, ids: Ids) -> None:
-    """Call a tower of somebody's own, and say so if it reads a column that it doesn't name. (Keras would say more.)"""
+    """Call a custom tower once; raise a ValueError if it reads a column that isn't among its `columns`."""
     try:
         tower.call(ids)
     except KeyError as error:
@@ -186,6 +196,6 @@ def _try_out(tower: Tower, ids: Ids) -> None:
         ) from error
 
 
-def _sealed(strings: list[str]) -> np.ndarray:
-    """The same as an array: a list that a layer holds is searched by Keras, item by item, for layers in it."""
+def _as_array(strings: list[str]) -> np.ndarray:
+    """Return a NumPy array: Keras searches list attributes for sub-layers, which is slow for long vocabularies."""
     return np.array(strings, dtype=object)

@@ -1,13 +1,13 @@
-"""Layer 4: trains any of the models on a table of reviews, fast, and stops where it stops learning."""
+"""Trains any of the models on a table of reviews, fast, and stops where it stops learning."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from recsys_teach._util import progress_bar
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.bars import progress_bar
-from recsys_teach.features import Ids, take
+from recsys_teach.features import Ids, gather_rows
 from recsys_teach.schema import PRODUCT, RATING
 from recsys_teach.towers import training_rows
 
@@ -55,7 +55,9 @@ def train_model(
     if getattr(model, "optimizer", None) is None:
         model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate))
     model.optimizer.learning_rate = learning_rate
-    model.compute_loss(take(rows, [0, 0]), training=True)  # Keras makes all parameters now, and the optimizer its own:
+    model.compute_loss(
+        gather_rows(rows, [0, 0]), training=True
+    )  # Keras makes all parameters now, and the optimizer its own:
     model.optimizer.build(model.trainable_variables)  # or else TensorFlow would trace everything twice
     rng, trained = np.random.default_rng(seed), getattr(model, "epochs_trained", 0)
     for _ in range(trained):
@@ -98,7 +100,7 @@ def epoch_of(
     @tf.function(input_signature=[numbers, number, number])
     def steps(order: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> None:
         for start in tf.range(first, last, batch_size):
-            told = step(take(rows, order[start : start + batch_size]))
+            told = step(gather_rows(rows, order[start : start + batch_size]))
             own.update_state(told["loss"])
 
     traced = steps.get_concrete_function()  # here and now; or else TensorFlow would warn of the fifth model

@@ -33,8 +33,8 @@ Trained = dict[str, Any]  # what was trained, its scoreboard by model and metric
 
 def ladder(parts: Split) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """The whole ladder's scoreboard, and the parameters of its models."""
+    from recsys_teach.evaluation import scoreboard
     from recsys_teach.ladder import MODELS, fit_ladder
-    from recsys_teach.scoreboard import scoreboard
 
     recommenders, _ = fit_ladder(parts.train, seed=SEED)
     return scoreboard(recommenders, *parts), [one.numpy() for name in MODELS for one in recommenders[name].variables]
@@ -44,12 +44,11 @@ def sweep(parts: Split) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """The scoreboard of three pairs of weights that were trained at once, and their tables."""
     from recsys_teach.backend import tf
     from recsys_teach.features import learn_vocabulary
-    from recsys_teach.ladder import multitask
-    from recsys_teach.recipes import recipe_for
-    from recsys_teach.stacking import train_sweep
+    from recsys_teach.lab.stacking import train_sweep
+    from recsys_teach.ladder import build_multitask, choose_defaults
 
     tf.keras.utils.set_random_seed(SEED)
-    model = multitask(learn_vocabulary(parts.train), recipe_for(*parts))
+    model = build_multitask(learn_vocabulary(parts.train), choose_defaults(*parts))
     trained = train_sweep(model, PAIRS, *parts, epochs=4, batch_size=128, seed=SEED)
     return trained.board, [trained.user_tables, trained.product_tables]
 

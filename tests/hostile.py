@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from recsys_teach.sweep import Sweep, assemble_sweep
+from recsys_teach.lab.sweep import Sweep, assemble_sweep
 
 HACK = "window.hacked=1"
 TEXTS = (

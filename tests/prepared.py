@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.baselines import DampedBiases
+from recsys_teach.scale.folder import FORMAT
 from recsys_teach.splits import split_at_random
 
-LANES = 8
+SHARDS = 8
 
 
-def write_prepared(folder, reviews, *, part_rows=250_000, lanes=LANES, test_share=0.1):
+def write_prepared(folder, reviews, *, part_rows=250_000, shards=SHARDS, test_share=0.1):
     """Write the folder; return its training rows and its test rows."""
     rest, test = split_at_random(reviews, test_share=test_share)
     train, validation = split_at_random(rest, test_share=test_share, seed=1)
@@ -30,19 +31,19 @@ def write_prepared(folder, reviews, *, part_rows=250_000, lanes=LANES, test_shar
     mixed = train.iloc[np.random.default_rng(0).permutation(len(train))]
     ids = pd.DataFrame({column: mixed[column].map(number).to_numpy("int32") for column, number in numbers.items()})
     ids["rating"] = mixed["rating"].to_numpy("float32")
-    for lane in range(lanes):
-        rows = ids[lane::lanes]
+    for shard in range(shards):
+        rows = ids[shard::shards]
         for part, start in enumerate(range(0, len(rows), part_rows)):
             rows[start : start + part_rows].to_parquet(
-                Path(folder) / "train" / f"{lane:02}-{part:04}.parquet", index=False
+                Path(folder) / "train" / f"{shard:02}-{part:04}.parquet", index=False
             )
     for name, part in (("validation", validation), ("test", test)):
         part[["user_id", "product_id", "rating"]].to_parquet(Path(folder) / f"{name}.parquet", index=False)
     manifest = {
-        "format": 1,
+        "format": FORMAT,
         "split": "random",
         "seed": 0,
-        "lanes": lanes,
+        "shards": shards,
         "rows": {"train": len(train), "validation": len(validation), "test": len(test)},
         "users": len(numbers["user_id"]),
         "products": len(numbers["product_id"]),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recsys_teach import approximate
-from recsys_teach.approximate import ApproximateIndex, recall
+from recsys_teach.serving import approximate
+from recsys_teach.serving.approximate import ApproximateIndex, recall
 
 
 def planted(products=500, dim=8):

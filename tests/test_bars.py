@@ -3,7 +3,7 @@
 import pytest
 from tqdm import notebook, std
 
-from recsys_teach import bars
+from recsys_teach import _util
 
 
 @pytest.mark.parametrize("tqdm", [std.tqdm, notebook.tqdm], ids=["terminal", "notebook"])
@@ -12,8 +12,8 @@ def test_a_bar_is_drawn_unless_somebody_said_no(monkeypatch, tqdm, value, shown,
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     if value:
         monkeypatch.setenv("TQDM_DISABLE", value)
-    monkeypatch.setattr(bars, "tqdm", tqdm)
-    bar = bars.progress_bar(range(3), shown=shown)
+    monkeypatch.setattr(_util, "tqdm", tqdm)
+    bar = _util.progress_bar(range(3), shown=shown)
     assert bar.disable is not drawn
     assert list(bar) == [0, 1, 2]
     assert bar.n == (3 if drawn else 0)

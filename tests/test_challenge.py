@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_teach import challenge as module
 from recsys_teach import exercises
 from recsys_teach.baselines import DampedBiases, Oracle, Popularity
-from recsys_teach.exercise import NOT_ATTEMPTED, NOT_YET
-from recsys_teach.ladder import fit_model, multitask
-from recsys_teach.recipes import recipe_for
-from recsys_teach.scoreboard import row_metrics, scoreboard
+from recsys_teach.evaluation import row_metrics, scoreboard
+from recsys_teach.exercises import closing as module
+from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET
+from recsys_teach.ladder import build_multitask, choose_defaults, fit_model
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_by_time
 
@@ -176,7 +175,7 @@ def test_the_seed_does_not_stand_in_the_source_and_is_not_the_usual_one(shop):
 
 def test_the_model_of_the_course_closes_a_third_of_the_gap_for_purchases_and_a_fifth_for_stars(train):
     parts = split_by_time(train, test_share=0.1)
-    model = fit_model(multitask, train, parts, recipe_for(*parts), seed=0)
+    model = fit_model(build_multitask, train, parts, choose_defaults(*parts), seed=0)
     certificate = exercises.submit(model)
     assert 0.33 < certificate.closed("hit@10") < 0.6
     assert 0.2 < certificate.closed("rmse") < 0.4

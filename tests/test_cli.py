@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 import recsys_teach
-from recsys_teach import cli
-from recsys_teach import compare as comparison
 from recsys_teach.baselines import DampedBiases, Popularity
-from recsys_teach.data import load_reviews
+from recsys_teach.cli import commands
+from recsys_teach.cli import comparison as comparison
+from recsys_teach.files.loading import load_reviews
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random, split_by_time
 
@@ -23,7 +23,7 @@ ROW = ["model", "hit@1", "hit@10", "hit@50", "ndcg@10", "mrr", "rmse", "fit_seco
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(commands.app, [str(argument) for argument in arguments])
 
 
 def compare(*arguments):
@@ -292,7 +292,7 @@ def test_compare_and_prepare_take_the_same_options(tmp_path, how):
     options = written(tmp_path / "a.csv", how)
     result = compare(tmp_path / "a.csv", *options, "--split", "random")
     assert (result["data"]["reviews"], result["data"]["users"], result["data"]["products"]) == (40, 7, 5)
-    done = invoke("prepare", tmp_path / "a.csv", tmp_path / "out", *options, "--split", "random", "--lanes", 1)
+    done = invoke("prepare", tmp_path / "a.csv", tmp_path / "out", *options, "--split", "random", "--shards", 1)
     assert done.exit_code == 0, done.output
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert (sum(manifest["rows"].values()), manifest["users"], manifest["products"]) == (40, 7, 5)
@@ -321,7 +321,9 @@ def test_the_package_is_a_command_too():
 
 def test_a_missing_extra_is_named_with_what_to_type(tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("user_id,product_id\nann,tent\nbob,wok\n")
-    for name in [name for name in sys.modules if name in ("recsys_teach.prepare", "recsys_teach.stages")]:
+    for name in [
+        name for name in sys.modules if name in ("recsys_teach.scale.preparation", "recsys_teach.scale.stages")
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "duckdb", None)
     result = invoke("prepare", tmp_path / "a.csv", tmp_path / "out")

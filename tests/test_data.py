@@ -5,7 +5,7 @@ import gzip
 import pandas as pd
 import pytest
 
-from recsys_teach.data import load_reviews
+from recsys_teach.files.loading import load_reviews
 from recsys_teach.shop import generate_shop
 
 REVIEWS = pd.DataFrame(

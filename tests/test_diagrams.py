@@ -9,9 +9,9 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from recsys_teach import diagrams
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import learn_vocabulary
+from recsys_teach.plots import diagrams
 from recsys_teach.towers import ProductTower, UserTower
 
 

@@ -18,22 +18,29 @@ from full_disk import full_disk
 from prepared import write_prepared
 
 import recsys_teach
-from recsys_teach import distributed
 from recsys_teach.backend import tf
-from recsys_teach.cluster import free_ports
-from recsys_teach.distributed import Progress, epochs_finished, opened, remove_checkpoints, strategy, train_prepared
-from recsys_teach.recipes import recipe_for
-from recsys_teach.replicas import all_rows
-from recsys_teach.serving import Server
+from recsys_teach.ladder import choose_defaults
+from recsys_teach.retrieval import gather_from_replicas
+from recsys_teach.scale import training
+from recsys_teach.scale.batches import read_train
+from recsys_teach.scale.cluster import free_ports
+from recsys_teach.scale.training import (
+    Progress,
+    epochs_finished,
+    open_folder,
+    remove_checkpoints,
+    strategy,
+    train_prepared,
+)
+from recsys_teach.serving.server import Server
 from recsys_teach.shop import generate_shop
-from recsys_teach.stream import read_train
 
 EPOCHS, BATCH = 3, 128
 PATIENCE = 600  # seconds until a process is given up
 WORKER = """
 import os, signal, sys
 import numpy as np
-from recsys_teach.distributed import Progress, is_chief, strategy, train_prepared
+from recsys_teach.scale.training import Progress, is_chief, strategy, train_prepared
 
 folder, checkpoints, results, epochs, batch_size, dies = sys.argv[1:]
 if dies == "dies":  # in the middle of the second epoch
@@ -226,7 +233,7 @@ def test_what_was_learned_is_kept_until_the_caller_is_done_with_it(folder, alone
     for ours, theirs in zip(state(model), state(alone[0])):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     with monkeypatch.context() as patch:
-        patch.setattr(distributed.shutil, "rmtree", interrupt)
+        patch.setattr(training.shutil, "rmtree", interrupt)
         with pytest.raises(KeyboardInterrupt):
             remove_checkpoints(folder, tmp_path)
     assert epochs_finished(tmp_path) == 0  # nobody goes on from what is half removed
@@ -242,9 +249,9 @@ def test_the_recipe_follows_the_number_of_training_rows(tmp_path):
     reviews = generate_shop(users=500, products=60, seed=0).reviews
     train, _ = write_prepared(tmp_path / "out", reviews)
     validation = pd.read_parquet(tmp_path / "out" / "validation.parquet")
-    _, recipe = opened(tmp_path / "out")
-    assert recipe == recipe_for(train, validation)
-    assert recipe.batch_size > recipe_for(train.drop_duplicates("user_id"), validation).batch_size
+    _, recipe = open_folder(tmp_path / "out")
+    assert recipe == choose_defaults(train, validation)
+    assert recipe.batch_size > choose_defaults(train.drop_duplicates("user_id"), validation).batch_size
 
 
 def test_a_full_disk_is_told_and_with_more_room_it_goes_on(folder, alone, tmp_path, monkeypatch):
@@ -289,9 +296,9 @@ def test_a_file_that_is_missing_is_told_before_anybody_is_waited_for(folder, tmp
 
 def test_where_there_is_one_replica_all_rows_are_its_own():
     values = tf.constant([[1.0, 2.0], [3.0, 4.0]])
-    assert all_rows(values) is values
+    assert gather_from_replicas(values) is values
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        assert all_rows(values) is values
+        assert gather_from_replicas(values) is values
 
 
 @pytest.mark.parametrize(
@@ -306,7 +313,7 @@ def test_the_rows_of_all_replicas_begin_with_ones_own(monkeypatch, number, expec
 
     replica = SimpleNamespace(num_replicas_in_sync=3, replica_id_in_sync_group=number, all_gather=all_gather)
     monkeypatch.setattr(tf.distribute, "get_replica_context", lambda: replica)
-    assert all_rows(everybody[2 * number : 2 * number + 2])[:, 0].numpy().tolist() == expected
+    assert gather_from_replicas(everybody[2 * number : 2 * number + 2])[:, 0].numpy().tolist() == expected
 
 
 def test_a_port_that_is_held_is_for_a_server_and_for_nobody_else():

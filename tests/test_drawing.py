@@ -14,10 +14,10 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from recsys_teach import diagrams, drawing, plots
-from recsys_teach.shop import generate_shop
+from recsys_teach import plots
+from recsys_teach.plots import charts, diagrams, style
+from recsys_teach.shop import CATALOGUE, generate_shop
 from recsys_teach.splits import split_by_time
-from recsys_teach.wording import CATALOGUE
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def drawn_texts(figure, monkeypatch):
 def test_every_public_picture_is_among_those_tested():
     functions = {
         name
-        for module in (plots, diagrams)
+        for module in (charts, diagrams)
         for name, function in vars(module).items()
         if getattr(function, "__module__", "") == module.__name__ and not name.startswith("_")
     }
@@ -172,7 +172,7 @@ def test_the_words_are_one_line_with_a_number(draw, split):
     ],
 )
 def test_numbers_in_words_have_three_digits_and_no_exponent(number, words):
-    assert drawing.three(number) == words
+    assert style.three(number) == words
 
 
 def test_a_legend_stands_above_the_axes(split):
@@ -196,25 +196,25 @@ def test_lines_differ_in_markers_and_dashes():
 
 
 def test_names_stand_beside_their_points_or_not_at_all():
-    ax = drawing.axes("x", "y")
+    ax = style.axes("x", "y")
     ax.plot([0, 10], [0, 10], "o")
-    drawing.name_points(ax, [("low", 0, 0), ("high", 10, 10)])
+    style.name_points(ax, [("low", 0, 0), ("high", 10, 10)])
     assert {text.get_text(): text.xy for text in ax.texts} == {"low": (0, 0), "high": (10, 10)}
-    twins = drawing.axes("x", "y")
+    twins = style.axes("x", "y")
     twins.plot([0, 10], [0, 10], "o")
-    drawing.name_points(twins, [("twin", 0, 0), ("other twin", 0, 0), ("high", 10, 10)])
+    style.name_points(twins, [("twin", 0, 0), ("other twin", 0, 0), ("high", 10, 10)])
     assert [text.get_text() for text in twins.texts] == ["high"]
-    crowded = drawing.axes("x", "y")
+    crowded = style.axes("x", "y")
     crowded.plot(*np.meshgrid(np.arange(60), np.arange(30)), "o", color="black")
-    drawing.name_points(crowded, [("nowhere", 30, 15)])
+    style.name_points(crowded, [("nowhere", 30, 15)])
     assert list(crowded.texts) == []
 
 
 def test_long_names_that_would_meet_in_the_middle_do_not():
-    ax = drawing.axes("x", "y")
+    ax = style.axes("x", "y")
     ax.plot([0, 10], [0, 0], "o")
     with mpl.rc_context({"font.size": 12}):
-        drawing.name_points(ax, [("from the left, with a name as long as this", 0, 0), ("from the right" * 3, 10, 0)])
+        style.name_points(ax, [("from the left, with a name as long as this", 0, 0), ("from the right" * 3, 10, 0)])
     boxes = [text.get_window_extent() for text in ax.texts]
     assert ax.texts[0].get_text().startswith("from the left")  # the first has its place, the second a free one or none
     assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))

@@ -15,8 +15,8 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import ttest_rel
 
 from recsys_teach import exercises
-from recsys_teach.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, same
-from recsys_teach.scoreboard import row_metrics, scoreboard
+from recsys_teach.evaluation import row_metrics, scoreboard
+from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, same
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))
 ALL = list(exercises.EXERCISES.values())
@@ -195,15 +195,15 @@ def with_exact_ties(ids, scores, other_ids, other_scores, tolerance):
     return all({*ids[scores == s]} == {*other_ids[other_scores == s]} for s in scores[scores > scores[-1]])
 
 
-def lanes_if(can, deal):
+def shards_if(can, deal):
     """An answer to 08.3 that deals by `deal` if `can` says that it can be done."""
 
-    def lanes_of(worker, workers, lanes):
-        if not can(workers, lanes) or worker >= workers:
-            raise ValueError("these lanes can't be shared out evenly.")
-        return deal(worker, workers, lanes)
+    def shards_of(worker, workers, shards):
+        if not can(workers, shards) or worker >= workers:
+            raise ValueError("these shards can't be shared out evenly.")
+        return deal(worker, workers, shards)
 
-    return lanes_of
+    return shards_of
 
 
 def fewest(step, numbers=range(1, 65)):
@@ -264,11 +264,17 @@ WRONG = [
     ("07.4", "ties to the last digit", with_exact_ties),
     ("08.1", "the biases the other way round", lambda u, p, gb: max(0, (gb * 1e9 / 8 - 2 * u - p) // (u + p))),
     ("08.2", "eight rows", lambda p, s: np.sum(np.bincount(p) * (np.bincount(p) - 1)) / 56 / np.sum(s**2)),
-    ("08.3", "eight lanes", lanes_if(lambda workers, lanes: 8 % workers == 0, lambda k, n, lanes: range(k, 8, n))),
-    ("08.3", "all but three", lanes_if(lambda workers, lanes: workers != 3, lambda k, n, lanes: range(k, lanes, n))),
+    ("08.3", "eight shards", shards_if(lambda n, shards: 8 % n == 0, lambda k, n, shards: range(k, 8, n))),
+    (
+        "08.3",
+        "all but three",
+        shards_if(lambda workers, shards: workers != 3, lambda k, n, shards: range(k, shards, n)),
+    ),
     (
         *("08.3", "uneven"),
-        lanes_if(lambda workers, lanes: lanes % workers == 0, lambda k, n, lanes: [k] if k else [0, *range(n, lanes)]),
+        shards_if(
+            lambda workers, shards: shards % workers == 0, lambda k, n, shards: [k] if k else [0, *range(n, shards)]
+        ),
     ),
     ("08.4", "all is sent by each", fewest(lambda n, c, s, w: c / n + (s + w) * (n > 1))),
     (
@@ -399,7 +405,7 @@ OTHER_RIGHT = [
     (
         "08.3",
         "blocks",
-        lanes_if(lambda n, lanes: lanes % n == 0, lambda k, n, lanes: np.arange(lanes).reshape(n, -1)[k]),
+        shards_if(lambda n, shards: shards % n == 0, lambda k, n, shards: np.arange(shards).reshape(n, -1)[k]),
     ),
     ("08.4", "a float", lambda *given: float(REFERENCE["08.4"](*given))),
 ]

@@ -12,10 +12,10 @@ import pytest
 from full_disk import full_disk
 from test_serving import TRAIN, CountryTower, planted
 
-from recsys_teach import export as module
 from recsys_teach.backend import tf
-from recsys_teach.export import MANIFEST, export, fingerprint, versions
-from recsys_teach.serving import Server
+from recsys_teach.serving import saved_model as module
+from recsys_teach.serving.saved_model import MANIFEST, export, fingerprint, versions
+from recsys_teach.serving.server import Server
 
 ALONE = """
 import json, sys
@@ -218,14 +218,6 @@ def test_control_c_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         export(Server(planted(), TRAIN), tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_killed_export_left_is_removed_a_day_later_and_one_at_work_is_left_alone(tmp_path):
-    for name in (".unfinished-dead", ".unfinished-at-work"):
-        (tmp_path / name / "variables").mkdir(parents=True)
-    os.utime(tmp_path / ".unfinished-dead", (1_600_000_000, 1_600_000_000))
-    export(Server(planted(), TRAIN), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".unfinished-at-work", "1"]
 
 
 def test_of_two_exports_at_once_each_gets_a_number(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
-from recsys_teach.features import by_id, learn_vocabulary, split_words, strings, take
+from recsys_teach.features import gather_rows, learn_vocabulary, split_words, string_tensors, with_unknown_row
 from recsys_teach.towers import ProductTower, UserTower, training_rows
 
 TRAIN = pd.DataFrame(
@@ -133,13 +133,15 @@ def test_ids_of_training_rows_and_strangers():
     assert rows["user_id"].numpy().tolist() == [2, 1, 2, 2]
     assert rows["product_id"].numpy().tolist() == [3, 3, 1, 2]
     assert rows["rating"].numpy().tolist() == [5.0, 3.0, 4.0, 2.0]
-    strangers = strings(pd.DataFrame({"user_id": ["u1", "who?"], "product_id": ["?", "p9"]}), ["user_id", "product_id"])
+    strangers = string_tensors(
+        pd.DataFrame({"user_id": ["u1", "who?"], "product_id": ["?", "p9"]}), ["user_id", "product_id"]
+    )
     assert users.preprocess(strangers)["user_id"].numpy().tolist() == [1, 0]
     assert products.preprocess(strangers)["product_id"].numpy().tolist() == [0, 3]
 
 
 def test_strings_are_the_columns_asked_for_and_no_others():
-    features = strings(TRAIN, ["summary", "user_id"])
+    features = string_tensors(TRAIN, ["summary", "user_id"])
     assert list(features) == ["summary", "user_id"]
     assert features["user_id"].numpy().tolist() == [b"u2", b"u1", b"u2", b"u2"]
 
@@ -147,16 +149,16 @@ def test_strings_are_the_columns_asked_for_and_no_others():
 def test_strings_name_the_column_that_is_missing_and_those_that_are_there():
     sentence = r"reads 'title'.*\(columns: user_id, product_id, rating, summary\)\.$"
     with pytest.raises(ValueError, match=sentence) as refusal:
-        strings(TRAIN, ["product_id", "title"])
+        string_tensors(TRAIN, ["product_id", "title"])
     assert "\n" not in str(refusal.value)
 
 
 def test_counts_by_id_begin_with_the_unknown():
-    assert by_id(np.array([4, 2]), unknown=9.0).numpy().tolist() == [9.0, 4.0, 2.0]
+    assert with_unknown_row(np.array([4, 2]), unknown=9.0).numpy().tolist() == [9.0, 4.0, 2.0]
 
 
 def test_rows_are_taken_whole_in_the_order_of_their_numbers():
     rows = {"rating": tf.range(10.0), "words": tf.reshape(tf.range(20), [10, 2])}
-    taken = take(rows, [7, 2, 7])
+    taken = gather_rows(rows, [7, 2, 7])
     assert taken["rating"].numpy().tolist() == [7, 2, 7]
     assert taken["words"].numpy().tolist() == [[14, 15], [4, 5], [14, 15]]

@@ -7,8 +7,8 @@ import pytest
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.heads import DenseHead, FactorHead
-from recsys_teach.towers import ProductTower, UserTower, read
+from recsys_teach.ranking import DenseHead, FactorHead
+from recsys_teach.towers import ProductTower, UserTower, look_up_ids
 
 TRAIN = pd.DataFrame(
     {"user_id": ["a", "a", "b"], "product_id": ["x", "y", "y"], "rating": [5.0, 3.0, 4.0]}
@@ -49,7 +49,7 @@ def test_before_training_a_factor_head_says_what_damped_biases_say_to_strangers_
     pairs = pd.MultiIndex.from_product([[f"u{n}" for n in range(14)], [f"p{n}" for n in range(11)]])
     everything = pairs.to_frame(index=False, name=["user_id", "product_id"])
     vocabulary = learn_vocabulary(train)
-    ids = read(everything, UserTower(vocabulary), ProductTower(vocabulary))
+    ids = look_up_ids(everything, UserTower(vocabulary), ProductTower(vocabulary))
     predicted = FactorHead(vocabulary)(tf.zeros((len(pairs), 2)), tf.zeros((len(pairs), 2)), ids)
     np.testing.assert_allclose(predicted[:, 0], DampedBiases(train).ratings(everything), rtol=1e-6)
 

@@ -1,9 +1,10 @@
-"""Imports go down only, the lower layers load no TensorFlow, and the package sees to Keras 2."""
+"""Who may import whom, what loads TensorFlow, the public names, and the switch to Keras 2."""
 
 import ast
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,84 +12,71 @@ import pytest
 import recsys_teach
 
 PACKAGE = Path(recsys_teach.__file__).parent
+# The top, downward: a file imports only from those before it.
 # fmt: off
-ORDER = (
-    "bars", "verbatim", "sentences", "schema", "wording", "whole", "shop", "reading", "sample", "data", "amazon",
-    "splits", "texts", "recipes", "manifest", "sources", "stages", "resume", "prepare",
-    "metrics", "baselines", "scoreboard", "leaks", "approximate", "launch",
-    "factors", "sweep_file", "sweep", "drawing", "plots", "diagrams", "lab", "lab_page", "widget", "lab_view",
-    "exercise", "exercises_data", "exercises_towers", "exercises_retrieval", "exercises_floor", "exercises_ranking",
-    "exercises_multitask", "exercises_amazon", "exercises_serving", "exercises_scale", "challenge", "exercises",
-    "backend", "features", "stream", "towers", "heads", "replicas", "retrieval", "ranking", "multitask",
-    "serving", "export", "training", "cluster", "progress", "stacking", "ladder", "distributed", "servers", "judge",
-    "compare", "cli",
+TOP = (
+    "_util", "backend", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "features", "towers",
+    "retrieval", "ranking", "multitask", "training", "ladder",
 )
 # fmt: on
+MAY_IMPORT = {  # each room imports itself, and these
+    "plots": {"top"},
+    "files": {"top"},
+    "exercises": {"top"},
+    "serving": {"top"},
+    "lab": {"top", "plots"},
+    "scale": {"top", "files"},
+    "cli": {"top", "plots", "files", "lab", "scale", "serving"},
+}
+NO_TENSORFLOW = {"_util", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "plots", "files"} | {
+    *("exercises", "cli", "lab.page", "lab.state", "lab.sweep", "lab.view", "lab.widgets"),
+    *("scale.preparation", "scale.stages", "scale.folder", "scale.resume"),
+}
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.parent != PACKAGE or not path.stem.startswith("__")
+}
 
 
-def tree(module):
-    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+def room(module):
+    return module.split(".")[0] if module.split(".")[0] in MAY_IMPORT else "top"
 
 
-def imported(node):
-    """The dotted names that the import statements under `node` may load."""
-    names = set()
-    for statement in ast.walk(node):
-        if isinstance(statement, ast.Import):
-            names |= {alias.name for alias in statement.names}
-        elif isinstance(statement, ast.ImportFrom):
-            package = "recsys_teach" if statement.level else ""
-            module = ".".join(filter(None, (package, statement.module)))
-            names |= {module, *(f"{module}.{alias.name}" for alias in statement.names)}
-    return names
+def imported(path):
+    """The modules that a file imports, at its top level or in its functions; not for type checkers only."""
+    names, later = set(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            later |= set(ast.walk(node))
+        if isinstance(node, ast.Import):
+            names |= {(alias.name, node) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {(node.module, node), *((f"{node.module}.{alias.name}", node) for alias in node.names)}
+    return {name for name, node in names if node not in later}
 
 
-def own_modules(names):
-    parts = [name.split(".") for name in names]
-    return {part[1] for part in parts if part[0] == "recsys_teach" and len(part) > 1} & set(ORDER)
+def own(path):
+    return {name.removeprefix("recsys_teach.") for name in imported(path)} & {*MODULES, *MAY_IMPORT}
 
 
-def functions(module):
-    return [node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+@pytest.mark.parametrize("module", MODULES)
+def test_rooms_import_only_what_they_may(module):
+    mine, others = room(module), own(MODULES[module])
+    if mine == "top":
+        assert others <= set(TOP[: TOP.index(module)])
+    else:
+        assert {room(other) for other in others} <= {mine, *MAY_IMPORT[mine]}
 
 
-def test_every_module_has_its_place_in_the_order():
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {*ORDER, "__init__", "__main__"}
+def test_every_module_and_room_is_in_the_tables():
+    assert {module if room(module) == "top" else room(module) for module in MODULES} == {*TOP, *MAY_IMPORT}
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_imports_go_down_only(module):
-    assert own_modules(imported(tree(module))) <= set(ORDER[: ORDER.index(module)])
-
-
-def test_the_package_itself_imports_none_of_its_modules():
-    assert not any(name.startswith("recsys_teach") for name in imported(tree("__init__")))
-
-
-COMMANDS = ("compare", "cli")
-
-
-@pytest.mark.parametrize("module", [*(module for module in ORDER if module not in COMMANDS), "__init__"])
-def test_only_the_commands_import_inside_functions(module):
-    assert [function.name for function in functions(module) if imported(function)] == []
-
-
-@pytest.mark.parametrize("module", COMMANDS)
-def test_the_commands_load_no_model_at_their_top_level(module):
-    later = set().union(*(imported(function) for function in functions(module)))
-    quick = {*ORDER[: ORDER.index("backend")], "compare"}
-    assert own_modules(imported(tree(module)) - later) <= quick
-
-
-@pytest.mark.parametrize("module", ["__init__", *ORDER[: ORDER.index("backend")]])
-def test_the_lower_layers_do_not_name_tensorflow(module):
-    assert not {name.split(".")[0] for name in imported(tree(module))} & TENSORFLOW
-
-
-def test_only_the_backend_loads_tensorflow_itself():
-    direct = [module for module in ORDER if {name.split(".")[0] for name in imported(tree(module))} & TENSORFLOW]
-    assert direct == ["backend"]
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "backend"])
+def test_only_the_backend_loads_tensorflow_itself(module):
+    assert not {name.split(".")[0] for name in imported(MODULES[module])} & TENSORFLOW
 
 
 def python(code, **variables):
@@ -98,18 +86,51 @@ def python(code, **variables):
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
-def test_data_baselines_scoreboard_and_command_load_no_tensorflow():
+def test_what_needs_no_tensorflow_loads_none():
+    modules = [name for name in MODULES if name in NO_TENSORFLOW or name.split(".")[0] in NO_TENSORFLOW]
     done = python(
-        "import sys, recsys_teach.scoreboard, recsys_teach.data, recsys_teach.baselines, recsys_teach.diagrams\n"
-        "import recsys_teach.cli, recsys_teach.plots\n"
+        f"import sys, {', '.join(f'recsys_teach.{name}'.removesuffix('.__init__') for name in modules)}\n"
+        "from recsys_teach import load_reviews, scoreboard, Popularity, plots, exercises\n"
+        "from recsys_teach.lab import WeightLab, Sweep\n"
+        "from recsys_teach.scale import prepare\n"
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'tensorflow', 'keras', 'tf_keras'}))"
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_the_scoreboard_loads_no_scipy():
-    done = python("import sys, recsys_teach.scoreboard; print('scipy' in sys.modules)")
+def test_the_scoreboard_loads_no_statistics():
+    done = python("import sys; from recsys_teach import load_reviews, scoreboard; print('scipy.stats' in sys.modules)")
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+LAZY = ["recsys_teach", "recsys_teach.lab", "recsys_teach.scale"]
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_public_names_are_listed_the_same_way_for_people_and_for_type_checkers(package):
+    module = import_module(package)
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    typed = {(node.module, alias.name) for node in block.body for alias in node.names}
+    public = {(f"{package}.{home}", name) for home, names in module._PUBLIC.items() for name in names}
+    rooms = {(package, name) for name in getattr(module, "_ROOMS", ())}
+    assert typed == public | rooms
+    assert set(dir(module)) == {name for _, name in typed}
+    for home, name in public:
+        assert getattr(module, name) is getattr(import_module(home), name)
+    for _, name in rooms:
+        assert getattr(module, name) is import_module(f"{package}.{name}")
+
+
+def test_no_module_bears_the_name_of_a_public_function():
+    names = {name for package in LAZY for name in dir(import_module(package))} - set(recsys_teach._ROOMS)
+    assert not names & {module.split(".")[-1] for module in MODULES}
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_name_that_is_not_there_is_an_attribute_error(package):
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
+        _ = import_module(package).nothing
 
 
 def test_importing_the_package_chooses_keras_2():

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_teach import reading
 from recsys_teach.baselines import DampedBiases, Popularity
-from recsys_teach.data import load_reviews
-from recsys_teach.reading import Reading
-from recsys_teach.scoreboard import scoreboard
+from recsys_teach.evaluation import scoreboard
+from recsys_teach.files import reading
+from recsys_teach.files.loading import load_reviews
+from recsys_teach.files.reading import Reading
 from recsys_teach.splits import split_at_random
 
 HEAD = b"user_id,product_id,rating\n"
@@ -483,13 +483,13 @@ def loaded(path, **how):
 def prepared():
     """What `prepare` reads of a file."""
     duckdb = pytest.importorskip("duckdb", reason="DuckDB isn't installed: pip install recsys-teach[scale]")
-    from recsys_teach import sources
+    from recsys_teach.scale import stages
 
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
 
     def read(path, **how):
-        sources.read_source(con, path, "reviews", how=Reading(**how))
+        stages.read_source(con, path, "reviews", how=Reading(**how))
         rows = con.execute("SELECT user_id, product_id, rating, seconds FROM reviews ORDER BY rowid").fetchall()
         return [tuple(value for value in row if value is not None) for row in rows]
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_teach import ladder
-from recsys_teach.compare import compare, ladder_table
-from recsys_teach.data import load_reviews
-from recsys_teach.features import learn_vocabulary, strings
-from recsys_teach.recipes import Recipe
+from recsys_teach.cli.comparison import compare, ladder_table
+from recsys_teach.features import learn_vocabulary, string_tensors
+from recsys_teach.files.loading import load_reviews
+from recsys_teach.ladder import Defaults
 from recsys_teach.splits import split_at_random
 from recsys_teach.towers import ProductTower, UserTower
 
@@ -26,6 +26,8 @@ TRICKY = [
     *("👩‍👩‍👧", "👩👩👧", "قط", "חתול", "a,b", 'a"b', "a\nb", "a\r\nb", "a;b", "=1+1", "x" * 5_000, "x" * 4_999),
 ]
 PRODUCTS = TRICKY[:10]
+
+QUICK = Defaults(batch_size=64, unknown_user_dropout=0.1, max_epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,9 @@ def path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ladder, "recipe_for", lambda *_: Recipe(batch_size=64, unknown_user_dropout=0.1, max_epochs=1))
+        patch.setattr(
+            ladder, "choose_defaults", lambda *_: Defaults(batch_size=64, unknown_user_dropout=0.1, max_epochs=1)
+        )
         return compare(str(path), split=None, seed=0, exclude_seen=False)
 
 
@@ -54,9 +58,9 @@ def test_similar_ids_stay_different_ones(path):
     assert vocabulary.users == sorted(TRICKY)
     assert vocabulary.user_counts.tolist() == [10] * len(TRICKY)
     tower = UserTower(vocabulary)
-    ids = tower.preprocess(strings(reviews, ["user_id"]))["user_id"].numpy()
+    ids = tower.preprocess(string_tensors(reviews, ["user_id"]))["user_id"].numpy()
     assert [vocabulary.users[number - 1] for number in ids] == reviews["user_id"].tolist()
-    assert len({tuple(vector) for vector in tower(strings(reviews, ["user_id"])).numpy()}) == len(TRICKY)
+    assert len({tuple(vector) for vector in tower(string_tensors(reviews, ["user_id"])).numpy()}) == len(TRICKY)
 
 
 def test_every_model_takes_them_and_gives_finite_numbers(result):
@@ -75,7 +79,9 @@ def test_purchases_are_judged_without_stars(tmp_path, ratings):
     rows = [{"user_id": f"u{n % 9}", "product_id": f"p{n % 5}"} | ratings for n in range(90)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ladder, "recipe_for", lambda *_: Recipe(batch_size=64, unknown_user_dropout=0.1, max_epochs=1))
+        patch.setattr(
+            ladder, "choose_defaults", lambda *_: Defaults(batch_size=64, unknown_user_dropout=0.1, max_epochs=1)
+        )
         result = compare(str(tmp_path / "a.jsonl"), split=None, seed=0, exclude_seen=False)
     assert [row["model"] for row in result["rows"]] == ["popularity", "textbook retrieval", "retrieval"]
     assert all(row["rmse"] is None and row["hit@10"] == 1 for row in result["rows"])
@@ -107,6 +113,6 @@ def test_strings_become_ids_and_come_back_and_strangers_become_0(users, seed):
     ):
         assert known == sorted(set(train[column]))
         for part in (train, test):
-            ids = tower.preprocess(strings(part, [column]))[column].numpy()
+            ids = tower.preprocess(string_tensors(part, [column]))[column].numpy()
             back = np.array(["", *known], dtype=object)[ids]
             assert back.tolist() == [text if text in set(train[column]) else "" for text in part[column]]

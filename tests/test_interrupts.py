@@ -17,11 +17,11 @@ import numpy as np
 from tqdm.auto import tqdm
 from test_stacking import CORRECTIONS, PAIRS, TEST, TRAIN, VOCABULARY, model
 from recsys_teach import ladder
-from recsys_teach.export import export
-from recsys_teach.lab_view import WeightLab
-from recsys_teach.scoreboard import scoreboard
-from recsys_teach.serving import Server
-from recsys_teach.stacking import train_sweep
+from recsys_teach.serving.saved_model import export
+from recsys_teach.lab.view import WeightLab
+from recsys_teach.evaluation import scoreboard
+from recsys_teach.serving.server import Server
+from recsys_teach.lab.stacking import train_sweep
 from recsys_teach.training import train_model
 
 settings = {"batch_size": 64, "seed": 5}
@@ -119,14 +119,14 @@ def test_the_ladder(notebook):
     notebook.works("ladder.train_model = lambda *rows, epochs, **more: train_model(*rows, **more | long)")
     notebook.interrupted("ladder.fit_ladder(TRAIN)")
     notebook.works("ladder.train_model = lambda *rows, epochs, **more: train_model(*rows, epochs=1, **more)")
-    notebook.works("ladder.MODELS = {'ranking': ladder.ranking}")  # the quickest
+    notebook.works("ladder.MODELS = {'ranking': ladder.build_ranking}")  # the quickest
     notebook.works("assert list(ladder.fit_ladder(TRAIN)[0]) == ['popularity', 'damped biases', 'ranking']")
 
 
 def test_preparing_in_the_middle_of_a_query(notebook, tmp_path):
     notebook.works(f"""
 from recsys_teach import stages
-from recsys_teach.prepare import prepare
+from recsys_teach.scale.preparation import prepare
 TRAIN[["user_id", "product_id", "rating"]].fillna(3).to_csv({str(tmp_path / "a.csv")!r}, index=False)
 learn = stages.learn
 
@@ -136,7 +136,7 @@ def slowly(con):
 
 stages.learn = slowly
 """)
-    call = f"prepare({str(tmp_path / 'a.csv')!r}, {str(tmp_path / 'out')!r}, lanes=1)"
+    call = f"prepare({str(tmp_path / 'a.csv')!r}, {str(tmp_path / 'out')!r}, shards=1)"
     for _ in range(8):  # without `interruptible`, DuckDB hears about two of three
         notebook.interrupted(call)
         assert not (tmp_path / "out").exists()

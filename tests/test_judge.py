@@ -8,20 +8,18 @@ import pytest
 from prepared import write_prepared
 from typer.testing import CliRunner
 
-from recsys_teach import cli, export
-from recsys_teach.amazon import write_amazon
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases, Popularity
-from recsys_teach.distributed import train_prepared
+from recsys_teach.cli import commands
+from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.judge import judge
-from recsys_teach.ladder import multitask
-from recsys_teach.prepare import prepare
-from recsys_teach.progress import Progress
-from recsys_teach.recipes import Recipe
-from recsys_teach.scoreboard import scoreboard
+from recsys_teach.files.amazon import write_amazon
+from recsys_teach.ladder import Defaults, build_multitask
+from recsys_teach.scale.batches import read_train
+from recsys_teach.scale.preparation import prepare
+from recsys_teach.scale.training import Progress, evaluate_prepared, train_prepared
+from recsys_teach.serving import saved_model
 from recsys_teach.shop import generate_shop
-from recsys_teach.stream import read_train
 
 
 @pytest.fixture(scope="module")
@@ -53,32 +51,32 @@ def test_of_some_users_all_rows_are_read(folder, parts):
 
 def test_the_scoreboard_is_that_of_the_tables_in_memory(folder, parts):
     train, test = parts
-    model = multitask(learn_vocabulary(train), Recipe(batch_size=32, unknown_user_dropout=0.1))
+    model = build_multitask(learn_vocabulary(train), Defaults(batch_size=32, unknown_user_dropout=0.1))
     model.ratings(test)  # makes all parameters
     everybody = {"popularity": Popularity(train), "damped biases": DampedBiases(train), "multitask": model}
-    pd.testing.assert_frame_equal(judge(folder, model), scoreboard(everybody, train, test), rtol=1e-6)
+    pd.testing.assert_frame_equal(evaluate_prepared(folder, model), scoreboard(everybody, train, test), rtol=1e-6)
 
 
 def test_of_many_test_rows_some_are_judged(folder, parts):
     train, test = parts
-    model = multitask(learn_vocabulary(train), Recipe(batch_size=32, unknown_user_dropout=0.1))
-    board = judge(folder, model, rows=10, seed=7)
+    model = build_multitask(learn_vocabulary(train), Defaults(batch_size=32, unknown_user_dropout=0.1))
+    board = evaluate_prepared(folder, model, rows=10, seed=7)
     some = test.iloc[np.sort(np.random.default_rng(7).permutation(len(test))[:10])]
     expected = scoreboard({"popularity": Popularity(train)}, train, some).loc["popularity"]
     pd.testing.assert_series_equal(board.loc["popularity"], expected)
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(commands.app, [str(argument) for argument in arguments])
 
 
 def test_purchases_without_stars_are_trained_and_judged(tmp_path):
     rows = "".join(f"u{n % 14},p{n % 10}\n" for n in range(600))
     (tmp_path / "a.csv").write_text("user_id,product_id\n" + rows)
-    prepare(tmp_path / "a.csv", tmp_path / "folder", lanes=1)
+    prepare(tmp_path / "a.csv", tmp_path / "folder", shards=1)
     model, losses = train_prepared(tmp_path / "folder", epochs=2, batch_size=64)
     assert losses["rating_loss"].tolist() == [0, 0]
-    board = judge(tmp_path / "folder", model)
+    board = evaluate_prepared(tmp_path / "folder", model)
     assert list(board.index) == ["popularity", "multitask"]
     assert board["rmse"].isna().all()
     assert board["mrr"].notna().all()
@@ -87,7 +85,7 @@ def test_purchases_without_stars_are_trained_and_judged(tmp_path):
 def test_from_a_file_to_an_export(tmp_path):
     reviews = generate_shop(users=120, products=40, seed=3).reviews
     write_amazon(reviews, tmp_path / "reviews.jsonl.gz")
-    prepared = invoke("prepare", tmp_path / "reviews.jsonl.gz", tmp_path / "shop", "--split", "random", "--lanes", "2")
+    prepared = invoke("prepare", tmp_path / "reviews.jsonl.gz", tmp_path / "shop", "--split", "random", "--shards", "2")
     assert prepared.exit_code == 0, prepared.output
     rows = json.loads((tmp_path / "shop" / "manifest.json").read_text())["rows"]
     assert sum(rows.values()) == len(reviews)
@@ -116,7 +114,7 @@ def test_what_stops_the_export_costs_no_training(folder, parts, tmp_path, monkey
     whole = train("whole")
     assert whole.exit_code == 0, whole.output
     with monkeypatch.context() as patch:
-        patch.setattr(export, "_numbered", interrupt)
+        patch.setattr(saved_model, "_numbered", interrupt)
         assert train("stopped").exit_code != 0
     assert list((tmp_path / "stopped").iterdir()) == []
     assert epochs == [0, 1, 0, 1]

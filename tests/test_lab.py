@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 from ipywidgets import BoundedFloatText, Button, Dropdown, SelectionSlider
 
-from recsys_teach import lab_page
-from recsys_teach.factors import Factors
-from recsys_teach.lab import MAX_WEIGHT, ORIGINAL, LabState
-from recsys_teach.lab_view import WeightLab
-from recsys_teach.sweep import assemble_sweep
-from recsys_teach.verbatim import without_formulas
+from recsys_teach._util import escape_math
+from recsys_teach.lab import page
+from recsys_teach.lab.state import MAX_WEIGHT, ORIGINAL, LabState
+from recsys_teach.lab.sweep import Factors, assemble_sweep
+from recsys_teach.lab.view import WeightLab
 
 USERS = ["ann", "bob", "<script>cy"]  # with tastes 1, -1, 0
 PRODUCTS = list("abcdefghijklmnopqrst")
@@ -127,12 +126,12 @@ def test_rows_by_hand_and_a_new_pair(state):
 
 
 def test_page_in_words_and_escaped(state):
-    assert 'aria-label="0.25 : 1: hit@10 0.750, RMSE 0.354 stars"' in lab_page.Scatter(state).svg(state)
-    assert all(words in lab_page.row(state) for words in ("<b>0.25 : 1</b>", "+0.750 better", "-0.354 better"))
+    assert 'aria-label="0.25 : 1: hit@10 0.750, RMSE 0.354 stars"' in page.Scatter(state).svg(state)
+    assert all(words in page.row(state) for words in ("<b>0.25 : 1</b>", "+0.750 better", "-0.354 better"))
     state.set_weights(0, 3)
-    assert all(words in lab_page.row(state) for words in ("the trained pair nearest to 0 : 3)", "+0.236 worse"))
+    assert all(words in page.row(state) for words in ("the trained pair nearest to 0 : 3)", "+0.236 worse"))
     state.set_shopper("<script>cy")
-    html = lab_page.recommendations(state)
+    html = page.recommendations(state)
     bought = "<bdi>&lt;script&gt;t</bdi> (<bdi>&lt;i&gt;toys</bdi>)"
     assert f"For <bdi>&lt;script&gt;cy</bdi>, who bought: {bought}" in html
     assert "<b><bdi>&lt;script&gt;a</bdi></b> · <bdi>&lt;i&gt;toys</bdi> · 4.0 ★" in html
@@ -142,13 +141,13 @@ def test_page_in_words_and_escaped(state):
 @pytest.mark.parametrize("pairs", [PAIRS, PAIRS[:2]], ids=["all", "specialists"])
 def test_static_bundle(pairs):
     lab = WeightLab(planted(pairs))
-    table = lab_page.presets(lab.state)
+    table = page.presets(lab.state)
     assert list(table.index) == list(lab.state.presets)
     assert list(table["hit@10"][:2]) == [0.25, 1]
     bundle = lab._repr_mimebundle_()
     assert bundle.pop("application/vnd.jupyter.widget-view+json")["model_id"] == lab.box.model_id
-    static = lab_page.static_bundle(lab.state)
-    assert bundle == static | {"text/html": without_formulas(static["text/html"])}
+    static = page.static_bundle(lab.state)
+    assert bundle == static | {"text/html": escape_math(static["text/html"])}
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG\r\n\x1a\n")
     assert "<table" in bundle["text/html"]
     assert all("best of both" in bundle[kind] for kind in ("text/html", "text/plain"))
@@ -217,7 +216,7 @@ def test_training_adds_a_point():
     assert [pair for _, pair in lab.ratio.options] == [1, 2, 3, 5, 4, 0]
     assert (lab.ratio.value, lab.state.is_trained, shown(lab)[:2]) == (5, True, (2, 1))
     height = float(re.search(r'class="you" cx="[\d.]+" cy="([\d.]+)"', lab.picture.value)[1])
-    assert lab_page.TOP < height < lab_page.HEIGHT - lab_page.BOTTOM  # in the picture, though worse than all others
+    assert page.TOP < height < page.HEIGHT - page.BOTTOM  # in the picture, though worse than all others
 
 
 @pytest.mark.parametrize("words", ["no rows &lt;b&gt;", "Cancelled: 1 : 0.5"])

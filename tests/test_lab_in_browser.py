@@ -10,9 +10,9 @@ from browser import PATIENCE_TO_RUN, front_end
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 
+from recsys_teach.lab.sweep import assemble_sweep
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
-from recsys_teach.sweep import assemble_sweep
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "05_multitask.ipynb"
 TRAIN = "Train exactly these weights"
@@ -89,8 +89,8 @@ def lab_without_training(folder, sweep):
     sweep.save(folder / "saved.npz")
     cells = [
         "from dataclasses import replace\n"
-        "from recsys_teach.lab_view import WeightLab\n"
-        "from recsys_teach.sweep import Sweep, name_of_pair\n"
+        "from recsys_teach.lab.view import WeightLab\n"
+        "from recsys_teach.lab.sweep import Sweep, name_of_pair\n"
         "sweep = Sweep.load('saved.npz')",
         "def trains(pairs, after_epoch=None):\n"
         "    after_epoch(1)\n"

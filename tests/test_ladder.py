@@ -7,10 +7,10 @@ import pytest
 from recsys_teach import ladder
 from recsys_teach.backend import tf
 from recsys_teach.baselines import Oracle
+from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import learn_vocabulary
+from recsys_teach.ladder import Defaults, choose_defaults
 from recsys_teach.ranking import RankingModel
-from recsys_teach.recipes import Recipe, recipe_for
-from recsys_teach.scoreboard import scoreboard
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split, split_at_random, split_by_time
 from recsys_teach.towers import ProductTower, UserTower
@@ -120,16 +120,16 @@ def test_every_model_trains_as_long_on_everything_as_was_best_without_the_valida
 
 
 def test_nothing_is_left_of_the_model_that_was_trained_without_the_validation_rows(run):
-    recipe = recipe_for(*split_by_time(SMALL, test_share=0.1))
+    recipe = choose_defaults(*split_by_time(SMALL, test_share=0.1))
     tf.keras.utils.set_random_seed(4)
-    afresh = ladder.ranking(learn_vocabulary(SMALL), recipe)
+    afresh = ladder.build_ranking(learn_vocabulary(SMALL), recipe)
     _, settings, _ = run.trainings[5]
     train_model(afresh, SMALL, epochs=settings["epochs"], batch_size=recipe.batch_size, seed=4)
     np.testing.assert_array_equal(run.recommenders["ranking"].ratings(SMALL), afresh.ratings(SMALL))
 
 
 def test_all_train_by_the_recipe_for_the_two_parts(run):
-    recipe = recipe_for(*split_by_time(SMALL, test_share=0.1))
+    recipe = choose_defaults(*split_by_time(SMALL, test_share=0.1))
     assert {settings["batch_size"] for _, settings, _ in run.trainings} == {recipe.batch_size}
     for name in ("retrieval", "multitask"):
         model = run.recommenders[name]
@@ -140,10 +140,10 @@ def test_all_train_by_the_recipe_for_the_two_parts(run):
 
 @pytest.mark.parametrize(
     ("build", "corrected"),
-    [(ladder.textbook_retrieval, False), (ladder.corrected_retrieval, True), (ladder.multitask, True)],
+    [(ladder.build_textbook_retrieval, False), (ladder.build_retrieval, True), (ladder.build_multitask, True)],
 )
 def test_the_textbook_has_no_correction_and_the_others_have_all(build, corrected):
-    model = build(learn_vocabulary(SMALL), Recipe(batch_size=32, unknown_user_dropout=0.3))
+    model = build(learn_vocabulary(SMALL), Defaults(batch_size=32, unknown_user_dropout=0.3))
     retrieval = getattr(model, "retrieval", model)
     on = retrieval.log_q is not None, retrieval.remove_accidental_hits, retrieval.product_bias is not None
     assert (*on, retrieval.unknown_user_dropout, model.l2) == ((True,) * 3 + (0.3, 0.1) if corrected else (False,) * 5)
@@ -151,15 +151,15 @@ def test_the_textbook_has_no_correction_and_the_others_have_all(build, corrected
 
 def test_errors_of_ratings_count_by_their_variance():
     variance = np.nanvar(SMALL["rating"])
-    settings = learn_vocabulary(SMALL), Recipe(batch_size=32, unknown_user_dropout=0.1)
-    ranking, multitask = ladder.ranking(*settings), ladder.multitask(*settings)
+    settings = learn_vocabulary(SMALL), Defaults(batch_size=32, unknown_user_dropout=0.1)
+    ranking, multitask = ladder.build_ranking(*settings), ladder.build_multitask(*settings)
     assert ranking.rating_weight == pytest.approx(1 / variance)
     assert multitask.rating_weight == pytest.approx(0.4 / variance)
     assert multitask.retrieval_weight == 1
 
 
 def test_the_same_seed_gives_the_same_model_whatever_was_fitted_before(run, monkeypatch):
-    monkeypatch.setattr(ladder, "MODELS", {"multitask": ladder.multitask})
+    monkeypatch.setattr(ladder, "MODELS", {"multitask": ladder.build_multitask})
     recommenders, _ = ladder.fit_ladder(SMALL, seed=4, split=split_by_time)
     np.testing.assert_array_equal(recommenders["multitask"].scores(SMALL), run.recommenders["multitask"].scores(SMALL))
     np.testing.assert_array_equal(
@@ -169,7 +169,7 @@ def test_the_same_seed_gives_the_same_model_whatever_was_fitted_before(run, monk
 
 def test_another_seed_gives_another_model(run):
     parts = split_by_time(SMALL, test_share=0.1)
-    other = ladder.fit_model(ladder.textbook_retrieval, SMALL, parts, recipe_for(*parts), seed=5)
+    other = ladder.fit_model(ladder.build_textbook_retrieval, SMALL, parts, choose_defaults(*parts), seed=5)
     assert (other.scores(SMALL) != run.recommenders["textbook retrieval"].scores(SMALL)).any()
 
 
@@ -181,7 +181,7 @@ def test_a_model_of_texts_learns_the_words_of_the_rows_it_is_trained_on():
         vocabularies.append(vocabulary)
         return RankingModel(UserTower(vocabulary), ProductTower(vocabulary, title=True))
 
-    recipe = replace(recipe_for(*parts), max_epochs=1)
+    recipe = replace(choose_defaults(*parts), max_epochs=1)
     model = ladder.fit_model(build, SMALL, parts, recipe, seed=0, max_words=20)
     expected = [learn_vocabulary(rows, max_words=20) for rows in (parts.train, SMALL)]
     assert [each.title_words for each in vocabularies] == [each.title_words for each in expected]
@@ -214,12 +214,12 @@ def test_both_trainings_of_a_model_by_hand(monkeypatch):
 def trained(build, reviews):
     """A model after two epochs, always of the same seed."""
     tf.keras.utils.set_random_seed(4)
-    model = build(learn_vocabulary(reviews), Recipe(batch_size=32, unknown_user_dropout=0.1))
+    model = build(learn_vocabulary(reviews), Defaults(batch_size=32, unknown_user_dropout=0.1))
     train_model(model, reviews, epochs=2, batch_size=32)
     return model
 
 
-@pytest.mark.parametrize("build", [ladder.ranking, ladder.multitask])
+@pytest.mark.parametrize("build", [ladder.build_ranking, ladder.build_multitask])
 def test_stars_are_learned_the_same_whether_they_go_up_to_5_or_to_100(build):
     low = trained(build, TINY)
     high = trained(build, TINY.assign(rating=20 * TINY["rating"]))
@@ -227,7 +227,7 @@ def test_stars_are_learned_the_same_whether_they_go_up_to_5_or_to_100(build):
     assert low.ratings(SMALL).std() > 0.1
 
 
-@pytest.mark.parametrize("build", [ladder.ranking, ladder.multitask])
+@pytest.mark.parametrize("build", [ladder.build_ranking, ladder.build_multitask])
 def test_where_all_ratings_are_equal_that_is_what_is_predicted(build):
     np.testing.assert_allclose(trained(build, TINY.assign(rating=4.0)).ratings(SMALL), 4.0, atol=0.01)
 
@@ -251,7 +251,7 @@ def test_without_a_validation_row_of_a_known_product_training_has_a_fixed_length
     monkeypatch.setattr(ladder, "train_model", recorded)
     new = TINY["product_id"].isin(TINY["product_id"].unique()[:3])
     parts = Split(TINY[~new], pd.concat([TINY[new], TINY[~new][:known]]))
-    model = ladder.fit_model(ladder.ranking, TINY, parts, replace(recipe_for(*parts), max_epochs=1), seed=0)
+    model = ladder.fit_model(ladder.build_ranking, TINY, parts, replace(choose_defaults(*parts), max_epochs=1), seed=0)
     assert len(trainings) == 1 + known
     train, settings, losses = trainings[-1]
     assert train is TINY

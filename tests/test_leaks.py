@@ -6,8 +6,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from recsys_teach.baselines import DampedBiases, Oracle, Popularity
-from recsys_teach.leaks import beats_oracle, chance_of
-from recsys_teach.scoreboard import row_metrics, scoreboard
+from recsys_teach.evaluation import beats_oracle, chance_of, row_metrics, scoreboard
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_by_time
 

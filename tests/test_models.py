@@ -10,13 +10,12 @@ from scipy.special import log_softmax
 
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.baselines import DampedBiases
+from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.heads import DenseHead, FactorHead
-from recsys_teach.lab import ORIGINAL
+from recsys_teach.lab.state import ORIGINAL
 from recsys_teach.multitask import MultitaskModel
-from recsys_teach.ranking import RankingModel
+from recsys_teach.ranking import DenseHead, FactorHead, RankingModel
 from recsys_teach.retrieval import RetrievalModel
-from recsys_teach.scoreboard import scoreboard
 from recsys_teach.towers import ProductTower, UserTower, training_rows
 from recsys_teach.training import train_model
 
@@ -92,20 +91,22 @@ def test_unknown_user_dropout_forgets_users_in_training_only():
 
 def test_unknown_user_dropout_forgets_the_share_it_is_told():
     tf.keras.utils.set_random_seed(0)
-    users = RetrievalModel(U, P, unknown_user_dropout=0.2).forget({"user_id": tf.fill([10_000], 3)})["user_id"].numpy()
+    users = (
+        RetrievalModel(U, P, unknown_user_dropout=0.2).drop_users({"user_id": tf.fill([10_000], 3)})["user_id"].numpy()
+    )
     assert set(users) == {0, 3}
     assert (users == 0).mean() == pytest.approx(0.2, abs=0.02)
 
 
 def test_every_batch_forgets_other_users():
     model = RetrievalModel(U, P, unknown_user_dropout=0.5)
-    first, second = (model.forget({"user_id": tf.ones(100, tf.int64)})["user_id"].numpy() for _ in range(2))
+    first, second = (model.drop_users({"user_id": tf.ones(100, tf.int64)})["user_id"].numpy() for _ in range(2))
     assert (first != second).any()
 
 
 def test_forgetting_changes_the_user_and_nothing_else():
     many = {name: tf.repeat(values, 20) for name, values in ROWS.items()}
-    forgotten = RetrievalModel(U, P, unknown_user_dropout=0.5).forget(many)
+    forgotten = RetrievalModel(U, P, unknown_user_dropout=0.5).drop_users(many)
     assert forgotten.keys() == many.keys()
     assert forgotten["product_id"] is many["product_id"]
     assert forgotten["rating"] is many["rating"]
@@ -115,7 +116,7 @@ def test_forgetting_changes_the_user_and_nothing_else():
 
 
 def test_without_dropout_nobody_is_forgotten():
-    np.testing.assert_array_equal(RetrievalModel(U, P).forget(ROWS)["user_id"], ROWS["user_id"])
+    np.testing.assert_array_equal(RetrievalModel(U, P).drop_users(ROWS)["user_id"], ROWS["user_id"])
 
 
 def test_scores_are_dot_products_in_the_order_of_products():

@@ -20,7 +20,7 @@ from full_disk import full_disk
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from recsys_teach import __version__
-from recsys_teach.exercise import RIGHT, Exercise
+from recsys_teach.exercises.exercise import RIGHT, Exercise
 
 PATHS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))
 INFO = f"recsys_teach-{__version__}.dist-info"

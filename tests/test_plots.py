@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.dates import num2date
 
 from recsys_teach import plots
+from recsys_teach.plots import style
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ def test_ladder_draws_the_models_downwards_and_the_oracle_as_ceiling():
     ax, words = plots.ladder(BOARD)
     bars = sorted(ax.patches, key=lambda bar: -bar.get_y())
     assert [bar.get_width() for bar in bars] == [0.1, 0.25]
-    assert [to_hex(bar.get_facecolor()).upper() for bar in bars] == [plots.GREY, plots.BLUE]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in bars] == [style.GREY, style.BLUE]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["multitask", "popularity"]
     assert [text.get_text() for text in ax.texts] == ["0.250", "0.100"]
     assert list(ax.lines[0].get_xdata()) == [0.5, 0.5]

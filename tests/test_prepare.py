@@ -24,13 +24,13 @@ pytest.importorskip("duckdb", reason="DuckDB isn't installed: pip install recsys
 import duckdb
 
 import recsys_teach
-from recsys_teach import prepare as module
-from recsys_teach import sources, stages
-from recsys_teach.amazon import write_amazon
 from recsys_teach.baselines import DampedBiases
-from recsys_teach.data import load_reviews
-from recsys_teach.prepare import prepare
-from recsys_teach.resume import interruptible
+from recsys_teach.files.amazon import write_amazon
+from recsys_teach.files.loading import load_reviews
+from recsys_teach.scale import preparation as module
+from recsys_teach.scale import stages
+from recsys_teach.scale.preparation import prepare
+from recsys_teach.scale.resume import interruptible
 from recsys_teach.shop import generate_shop
 
 PACKAGE = Path(recsys_teach.__file__).parent
@@ -50,7 +50,7 @@ def amazon(tmp_path):
 
 
 def read(folder, part):
-    """A part of a prepared folder as a table; of `train`, all lanes one after the other."""
+    """A part of a prepared folder as a table; of `train`, all shards one after the other."""
     if part != "train":
         return pd.read_parquet(folder / f"{part}.parquet")
     return pd.concat([pd.read_parquet(path) for path in sorted((folder / "train").iterdir())], ignore_index=True)
@@ -128,7 +128,7 @@ def test_biases_by_hand(tmp_path):
     rows = [("ann", "tent", 5), ("ann", "wok", 3), ("bob", "tent", 4), ("cy", "wok", 1), ("dan", "kite", 1)]
     table = pd.DataFrame(rows, columns=["user_id", "product_id", "rating"]).assign(timestamp=range(10**9, 10**9 + 5))
     table.to_csv(tmp_path / "a.csv", index=False)
-    manifest = prepare(tmp_path / "a.csv", tmp_path / "out", test_share=0.2, validation_share=0, lanes=1)
+    manifest = prepare(tmp_path / "a.csv", tmp_path / "out", test_share=0.2, validation_share=0, shards=1)
     assert (manifest["mean_rating"], manifest["rows"]) == (3.25, {"train": 4, "validation": 0, "test": 1})
     products, users = read(tmp_path / "out", "products"), read(tmp_path / "out", "users")
     assert products["product_id"].tolist() == ["tent", "wok"]
@@ -162,39 +162,39 @@ def test_the_training_rows_are_in_the_order_of_their_hash(tmp_path, amazon):
     assert read(tmp_path / "out", "test")["user_id"].tolist() == last.tolist()
 
 
-@pytest.mark.parametrize(("lanes", "part_rows"), [(1, 250_000), (8, 250_000), (4, 100), (3, 7), (8, 1_000)])
-def test_lanes_have_the_same_length_and_parts_are_never_too_long(tmp_path, amazon, monkeypatch, lanes, part_rows):
+@pytest.mark.parametrize(("shards", "part_rows"), [(1, 250_000), (8, 250_000), (4, 100), (3, 7), (8, 1_000)])
+def test_shards_have_the_same_length_and_parts_are_never_too_long(tmp_path, amazon, monkeypatch, shards, part_rows):
     monkeypatch.setattr(stages, "PART_ROWS", part_rows)
     monkeypatch.setattr(stages, "BATCH_ROWS", 64)
-    manifest = prepare(amazon, tmp_path / "out", lanes=lanes)
+    manifest = prepare(amazon, tmp_path / "out", shards=shards)
     lengths = {}
     for path in sorted((tmp_path / "out" / "train").iterdir()):
-        lane, part = re.fullmatch(r"(\d\d)-(\d{4})\.parquet", path.name).groups()
+        shard, part = re.fullmatch(r"(\d\d)-(\d{4})\.parquet", path.name).groups()
         table = pq.read_table(path)
         assert table.schema.equals(stages.PART)
-        assert int(part) == len(lengths.setdefault(int(lane), []))
-        lengths[int(lane)].append(len(table))
-    assert list(lengths) == list(range(lanes))
-    of_lanes = [sum(parts) for parts in lengths.values()]
-    assert sum(of_lanes) == manifest["rows"]["train"]
-    assert max(of_lanes) - min(of_lanes) <= 1
+        assert int(part) == len(lengths.setdefault(int(shard), []))
+        lengths[int(shard)].append(len(table))
+    assert list(lengths) == list(range(shards))
+    of_shards = [sum(parts) for parts in lengths.values()]
+    assert sum(of_shards) == manifest["rows"]["train"]
+    assert max(of_shards) - min(of_shards) <= 1
     assert all(rows == part_rows for parts in lengths.values() for rows in parts[:-1])
     assert all(0 < parts[-1] <= part_rows for parts in lengths.values())
-    plain = prepare(amazon, tmp_path / "plain", lanes=1)
+    plain = prepare(amazon, tmp_path / "plain", shards=1)
     assert plain["rows"] == manifest["rows"]
     pd.testing.assert_frame_equal(read(tmp_path / "out", "train"), read(tmp_path / "plain", "train"))
 
 
 def test_the_manifest_says_what_was_done(tmp_path, amazon):
-    manifest = prepare(amazon, tmp_path / "out", seed=5, lanes=2)
+    manifest = prepare(amazon, tmp_path / "out", seed=5, shards=2)
     assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == manifest
     (source,) = manifest["sources"]
     assert (source["name"], source["bytes"]) == (amazon.name, amazon.stat().st_size)
     assert pd.Timestamp(source["modified"]).timestamp() == pytest.approx(amazon.stat().st_mtime, abs=1e-5)
-    assert {name: manifest[name] for name in ("format", "seed", "lanes", "damping", "recsys_teach")} == {
-        "format": 1,
+    assert {name: manifest[name] for name in ("format", "seed", "shards", "damping", "recsys_teach")} == {
+        "format": 2,
         "seed": 5,
-        "lanes": 2,
+        "shards": 2,
         "damping": 5.0,
         "recsys_teach": recsys_teach.__version__,
     }
@@ -316,7 +316,7 @@ def test_reviews_without_times_are_split_at_random(tmp_path):
 def test_ids_stay_the_texts_that_they_are(tmp_path):
     rows = "".join(f"{user},{product},5\n" for user in ("NA", "007", "null", "1e5") for product in ("0528", "Zoë's"))
     (tmp_path / "a.csv").write_text("user_id,product_id,rating\n" + rows, encoding="utf-8")
-    prepare(tmp_path / "a.csv", tmp_path / "out", test_share=0.125, validation_share=0, lanes=1)
+    prepare(tmp_path / "a.csv", tmp_path / "out", test_share=0.125, validation_share=0, shards=1)
     users = read(tmp_path / "out", "users")["user_id"].tolist()
     assert users == ["007", "1e5", "NA", "null"]
     assert read(tmp_path / "out", "products")["product_id"].tolist() == ["0528", "Zoë's"]
@@ -353,7 +353,7 @@ def test_what_cannot_be_read_is_refused_and_can_be_mended(tmp_path, name, conten
     path.write_bytes(content)
     for _ in range(2):
         with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
-            prepare(path, out, lanes=1)
+            prepare(path, out, shards=1)
         assert str(caught.value).startswith(str(path))
         assert "\n" not in str(caught.value)
         assert not out.exists()
@@ -380,8 +380,8 @@ def test_gzip_in_several_members_is_whole(tmp_path, amazon):
         ({"split": "tomorrow"}, "split is 'tomorrow': expected 'time', 'random' or None"),
         ({"test_share": 0}, "test_share is 0, validation_share 0.05: expected shares"),
         ({"test_share": 0.5, "validation_share": 0.5}, "that leave something for training"),
-        ({"lanes": 0}, "lanes is 0: expected 1 to 100"),
-        ({"lanes": 50}, "40 reviews make 34 for training in 50 lanes"),
+        ({"shards": 0}, "shards is 0: expected 1 to 100"),
+        ({"shards": 50}, "40 reviews make 34 for training in 50 shards"),
         ({"test_share": 0.001}, "0 for the test: one is empty"),
         ({"split": "time"}, "40 of 40 reviews have no time: split at random"),
     ],
@@ -485,14 +485,14 @@ def test_a_process_that_is_killed_leaves_nothing_half_written(tmp_path, amazon, 
 
 
 def test_control_c_between_two_pieces_leaves_a_run_that_starts_anew(tmp_path, amazon, monkeypatch):
-    pieces = sources.review_pieces
+    pieces = stages.review_pieces
 
     def interrupted(path, how):
         yield next(pieces(path, how))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(sources, "review_pieces", interrupted)
+        patched.setattr(stages, "review_pieces", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(amazon, tmp_path / "out")
     assert_nothing_at(tmp_path / "out", partial=True)
@@ -504,7 +504,7 @@ def test_control_c_between_two_pieces_leaves_a_run_that_starts_anew(tmp_path, am
 
 def test_purchases_are_prepared_without_stars(tmp_path):
     (tmp_path / "a.csv").write_text("user_id,product_id\n" + "".join(f"u{n % 7},p{n % 5}\n" for n in range(40)))
-    manifest = prepare(tmp_path / "a.csv", tmp_path / "out", lanes=1)
+    manifest = prepare(tmp_path / "a.csv", tmp_path / "out", shards=1)
     assert (manifest["mean_rating"], manifest["rating_spread"], manifest["split"]) == (0, 1, "random")
     assert read(tmp_path / "out", "train")["rating"].isna().all()
     assert read(tmp_path / "out", "test")["rating"].isna().all()
@@ -516,7 +516,7 @@ def test_purchases_that_nobody_rated_count_but_move_no_mean(tmp_path):
     rows = [("ann", "tent", "5"), ("ann", "wok", ""), ("bob", "tent", "3"), ("cy", "wok", ""), ("dan", "wok", "1")]
     table = pd.DataFrame(rows, columns=["user_id", "product_id", "rating"]).assign(timestamp=range(10**9, 10**9 + 5))
     table.to_csv(tmp_path / "a.csv", index=False)
-    how = {"test_share": 0.2, "validation_share": 0, "lanes": 1, "unrated": [""]}
+    how = {"test_share": 0.2, "validation_share": 0, "shards": 1, "unrated": [""]}
     manifest = prepare(tmp_path / "a.csv", tmp_path / "out", **how)
     assert (manifest["mean_rating"], manifest["rating_spread"]) == (4, 1)
     products = read(tmp_path / "out", "products").set_index("product_id")
@@ -529,7 +529,7 @@ def test_what_is_said_of_the_files_belongs_to_what_was_asked_for(tmp_path):
     (tmp_path / "a.csv").write_text(
         "who;product_id;rating\n" + "".join(f"u{n % 7};p{n % 5};{n % 5},5\n" for n in range(40))
     )
-    how = {"columns": {"who": "user_id"}, "decimal": ",", "lanes": 1}
+    how = {"columns": {"who": "user_id"}, "decimal": ",", "shards": 1}
     manifest = prepare(tmp_path / "a.csv", tmp_path / "out", **how)
     assert manifest["reading"]["columns"] == {"who": "user_id"}
     assert sorted(read(tmp_path / "out", "train")["rating"].unique()) == [0.5, 1.5, 2.5, 3.5, 4.5]
@@ -538,13 +538,13 @@ def test_what_is_said_of_the_files_belongs_to_what_was_asked_for(tmp_path):
         prepare(tmp_path / "a.csv", tmp_path / "out", **how, encoding="latin-1")
 
 
-@pytest.mark.parametrize("change", ["rows", "time", "seed", "lanes", "split"])
+@pytest.mark.parametrize("change", ["rows", "time", "seed", "shards", "split"])
 def test_a_run_that_was_stopped_starts_anew_if_anything_changed(tmp_path, amazon, monkeypatch, change):
     with monkeypatch.context() as patched:
         patched.setattr(stages, "write_parts", stop)
         with pytest.raises(RuntimeError, match="stopped") as kept:  # its traceback may hold on to the database
             prepare(amazon, tmp_path / "out")
-    settings = {"seed": {"seed": 1}, "lanes": {"lanes": 2}, "split": {"split": "random"}}.get(change, {})
+    settings = {"seed": {"seed": 1}, "shards": {"shards": 2}, "split": {"split": "random"}}.get(change, {})
     if change == "rows":
         write_amazon(REVIEWS[:-100], amazon)
     if change == "time":
@@ -636,7 +636,7 @@ def test_a_full_disk_is_named_and_more_room_mends_it(disk, large, megabytes):
 
 def test_two_runs_at_once_do_not_meet(tmp_path, amazon, monkeypatch):
     """The second one, in a process of its own, is refused while the first one is at work; the first one goes on."""
-    code = "import sys; from recsys_teach.prepare import prepare; prepare(*sys.argv[1:])"
+    code = "import sys; from recsys_teach.scale.preparation import prepare; prepare(*sys.argv[1:])"
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     learn, seen = stages.learn, []
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from recsys_teach.data import load_reviews
+from recsys_teach.evaluation import row_metrics
+from recsys_teach.files.loading import load_reviews
 from recsys_teach.metrics import hit, ndcg, ranks, reciprocal_rank
-from recsys_teach.scoreboard import row_metrics
 from recsys_teach.splits import new_products, new_users, split_at_random, split_by_time
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*not rated")  # a hint at what some of these numbers could mean
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 def prepared():
     """What `prepare` reads of a file, or None if it refuses it."""
     duckdb = pytest.importorskip("duckdb", reason="DuckDB isn't installed: pip install recsys-teach[scale]")
-    sources = pytest.importorskip("recsys_teach.sources")
+    sources = pytest.importorskip("recsys_teach.scale.stages")
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_teach.recipes import recipe_for
+from recsys_teach.ladder import choose_defaults
 
 
 def rows(known, strangers=0):
@@ -16,12 +16,12 @@ def rows(known, strangers=0):
     [(10, 32), (800, 32), (4_000, 32), (6_400, 64), (24_000, 256), (100_000, 256), (1_000_000, 256)],
 )
 def test_batches_are_a_power_of_two_of_about_a_hundredth_of_the_rows(reviews, batch_size):
-    assert recipe_for(rows(reviews), rows(1)).batch_size == batch_size
+    assert choose_defaults(rows(reviews), rows(1)).batch_size == batch_size
 
 
 @pytest.mark.parametrize(
     ("strangers", "dropout"), [(0, 0.05), (9, 0.05), (10, 0.05), (20, 0.1), (60, 0.3), (99, 0.495), (100, 0.5)]
 )
 def test_dropout_is_half_the_share_of_strangers_within_bounds(strangers, dropout):
-    recipe = recipe_for(rows(50), rows(100 - strangers, strangers))
+    recipe = choose_defaults(rows(50), rows(100 - strangers, strangers))
     assert recipe.unknown_user_dropout == pytest.approx(dropout)

@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 from test_lab_in_browser import use_the_lab
 
-from recsys_teach.sample import amazon_sample
+from recsys_teach.files.downloads import amazon_sample
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from recsys_teach import scoreboard as module
+from recsys_teach import evaluation as module
 from recsys_teach.baselines import DampedBiases, Popularity
-from recsys_teach.scoreboard import row_metrics, row_ranks, scoreboard
+from recsys_teach.evaluation import row_metrics, row_ranks, scoreboard
 
 LOG3, LOG5 = math.log2(3), math.log2(5)
 PRODUCTS = ["tent", "wok", "kite", "rake"]

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_teach import serving
 from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.heads import FactorHead
 from recsys_teach.multitask import MultitaskModel
-from recsys_teach.serving import Server
+from recsys_teach.ranking import FactorHead
+from recsys_teach.serving import server as module
+from recsys_teach.serving.server import Server
 from recsys_teach.towers import ProductTower, UserTower
 
 TRAIN = pd.DataFrame(
@@ -105,7 +105,7 @@ def test_stars_may_count_in_the_order():
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_the_answer_does_not_depend_on_who_else_asks(weight, monkeypatch):
     """bob has bought three products, cid one; with few candidates, bob's must not widen cid's choice."""
-    monkeypatch.setattr(serving, "CANDIDATES", 1)
+    monkeypatch.setattr(module, "CANDIDATES", 1)
     server = Server(planted(), TRAIN, stars_weight=weight)
     together = ask(server, "bob", "cid", "nobody", k=2)
     for place, user in enumerate(["bob", "cid", "nobody"]):
@@ -129,7 +129,7 @@ def test_zero_users_and_zero_products_may_be_asked_for(summary):
 @pytest.mark.parametrize("weight", [0.0, 100.0])
 def test_rows_with_a_k_of_their_own_get_what_they_would_get_alone(weight, monkeypatch):
     """This is the row format of TensorFlow Serving: each input is stacked, and an answer's first axis is the row."""
-    monkeypatch.setattr(serving, "CANDIDATES", 1)
+    monkeypatch.setattr(module, "CANDIDATES", 1)
     server = Server(planted(), TRAIN, stars_weight=weight)
     instances = [{"user_id": user, "k": k} for user, k in [("ann", 1), ("bob", 3), ("nobody", 2), ("cid", 0)]]
     stacked = {name: np.stack([row[name] for row in instances]) for name in ("user_id", "k")}
@@ -156,7 +156,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_an_input_of_another_shape_or_size_is_refused_by_name(name, wrapped, monkeypatch):
-    monkeypatch.setattr(serving, "LARGEST_K", 7)
+    monkeypatch.setattr(module, "LARGEST_K", 7)
     request, message = WRONG[name]
     server = Server(planted(), TRAIN)
     recommend = tf.function(server.recommend) if wrapped else server.recommend
@@ -181,7 +181,7 @@ def test_an_input_of_another_type_is_refused_by_name(more, name):
 
 
 def test_k_may_be_as_large_as_the_catalogue(monkeypatch):
-    monkeypatch.setattr(serving, "LARGEST_K", 2)
+    monkeypatch.setattr(module, "LARGEST_K", 2)
     server = Server(planted(), TRAIN)
     assert ask(server, "nobody", k=4)[0] == [["rope", "tent", "lamp", "soap"]]
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected 0 to 4 products"):
@@ -239,8 +239,8 @@ def test_a_new_product_of_a_tower_that_reads_titles_is_what_the_tower_makes_of_i
     )
     expected = [(lamp + rope + tent) / 3, unknown, unknown]
     np.testing.assert_allclose(server.vectors[4:], expected, rtol=1e-6)
-    np.testing.assert_allclose(server.candidates[4:, :2], expected, rtol=1e-6)
-    np.testing.assert_array_equal(server.candidates[4:, 2:], np.full((3, 0 if bias is None else 1), 9.0))
+    np.testing.assert_allclose(server.candidate_vectors[4:, :2], expected, rtol=1e-6)
+    np.testing.assert_array_equal(server.candidate_vectors[4:, 2:], np.full((3, 0 if bias is None else 1), 9.0))
     bare = Server(model, TRAIN, new_products=new[["product_id"]].astype("category"))
     np.testing.assert_allclose(bare.vectors[4:], [unknown] * 3, rtol=1e-6)
     products, _, stars = ask(server, "nobody", k=7)
@@ -280,4 +280,4 @@ def test_user_vectors_and_candidates_give_the_scores():
     server = Server(model, TRAIN)
     vectors = server.user_vectors(user_id=tf.constant(["ann", "bob"]))["vector"]
     rows = pd.DataFrame({"user_id": ["ann", "bob"]})
-    np.testing.assert_allclose(vectors @ server.candidates.T, model.scores(rows), rtol=1e-6)
+    np.testing.assert_allclose(vectors @ server.candidate_vectors.T, model.scores(rows), rtol=1e-6)

@@ -18,7 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 from site_pages import Page, sphinx_python
 from test_links import GLOSSARY, anchors
 
-from recsys_teach.verbatim import without_formulas
+from recsys_teach._util import escape_math
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -189,7 +189,7 @@ def test_the_search_finds_a_notebook(pages, browser):
 def stored(these):
     """A notebook of one cell whose outputs are strangers' texts: a table, a picture described by them, plain text."""
     pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    table = without_formulas(pd.DataFrame({"title": these}).to_html())
+    table = escape_math(pd.DataFrame({"title": these}).to_html())
     outputs = [
         nbformat.v4.new_output("display_data", {"image/png": pixel, "text/plain": "a picture"}),
         nbformat.v4.new_output("stream", text=" ".join(these)),

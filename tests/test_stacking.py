@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from recsys_teach.backend import tf
-from recsys_teach.features import learn_vocabulary, take
-from recsys_teach.heads import DenseHead, FactorHead
+from recsys_teach.evaluation import scoreboard
+from recsys_teach.features import gather_rows, learn_vocabulary
+from recsys_teach.lab.stacking import StackedModel, train_sweep
 from recsys_teach.multitask import MultitaskModel
-from recsys_teach.scoreboard import scoreboard
+from recsys_teach.ranking import DenseHead, FactorHead
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
-from recsys_teach.stacking import StackedModel, train_sweep
 from recsys_teach.towers import ProductTower, UserTower, training_rows
 from recsys_teach.training import train_model
 
@@ -45,7 +45,7 @@ def test_each_pair_learns_what_it_would_learn_alone(corrections):
 @pytest.mark.parametrize("corrections", [CORRECTIONS, {}], ids=["corrected", "textbook"])
 def test_the_loss_is_the_sum_of_the_models_losses(corrections):
     stack = StackedModel(model(**corrections), PAIRS)
-    batch = take(training_rows(TRAIN, stack.user_tower, stack.product_tower), range(100))
+    batch = gather_rows(training_rows(TRAIN, stack.user_tower, stack.product_tower), range(100))
     batch["user_id"] = tf.where(tf.range(100) < 30, 0, batch["user_id"])  # strangers, as dropout makes them
     alone = sum(float(model(*pair, **corrections).compute_loss(batch)) for pair in PAIRS)
     assert float(stack.compute_loss(batch)) == pytest.approx(alone, rel=1e-5)
@@ -62,7 +62,7 @@ def test_batches_have_few_shapes_and_what_fills_them_up_learns_nothing(monkeypat
     stack = StackedModel(model(**CORRECTIONS), PAIRS)
     rows = training_rows(TRAIN, stack.user_tower, stack.product_tower)
     for first in range(0, 320, 32):  # fewer products than rows, now more of them, now fewer
-        batch = take(rows, range(first, first + 32))
+        batch = gather_rows(rows, range(first, first + 32))
         with tf.GradientTape() as tape:
             loss = stack.compute_loss(batch)
         gradient = tf.convert_to_tensor(tape.gradient(loss, stack.product_table))

@@ -6,12 +6,12 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from prepared import LANES, write_prepared
+from prepared import SHARDS, write_prepared
 
 from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
+from recsys_teach.scale.batches import read_vocabulary, stream
 from recsys_teach.shop import generate_shop
-from recsys_teach.stream import read_vocabulary, stream
 from recsys_teach.towers import ProductTower, UserTower, training_rows
 
 PART_ROWS, BATCH = 50, 64
@@ -76,10 +76,10 @@ def test_an_epoch_holds_every_row_once_but_for_those_that_fill_no_batch(prepared
         ("product_id", (BATCH,), "int64"),
         ("rating", (BATCH,), "float32"),
     ]
-    everything, shortest_lane = all_rows_of(train), len(train) // LANES
+    everything, shortest_shard = all_rows_of(train), len(train) // SHARDS
     seen = []
     for batches in epochs_of(flow, 3):
-        assert len(batches) == len(flow) == shortest_lane // (BATCH // LANES)
+        assert len(batches) == len(flow) == shortest_shard // (BATCH // SHARDS)
         seen.append(Counter(row for batch in batches for row in batch))
         assert seen[-1] <= everything
     assert seen[0] != seen[1] != seen[2]  # others are left out
@@ -87,7 +87,7 @@ def test_an_epoch_holds_every_row_once_but_for_those_that_fill_no_batch(prepared
 
 def test_where_batches_come_out_even_nothing_is_left_out(tmp_path):
     train, _ = write_prepared(tmp_path / "out", REVIEWS[:990], part_rows=30)
-    assert len(train) == 802  # 100 rows a lane, and two lanes have one more
+    assert len(train) == 802  # 100 rows a shard, and two shards have one more
     (batches,) = epochs_of(stream(tmp_path / "out", batch_size=160), 1)
     assert sum(map(len, batches)) == 800
 
@@ -95,24 +95,24 @@ def test_where_batches_come_out_even_nothing_is_left_out(tmp_path):
 @pytest.mark.parametrize("block", [1, 3 * BATCH, 10**6])
 def test_it_makes_no_difference_how_many_batches_are_handed_over_at_once(prepared, monkeypatch, block):
     usual = epochs_of(stream(prepared[0], batch_size=BATCH), 1)
-    monkeypatch.setattr("recsys_teach.stream.BLOCK", block)
+    monkeypatch.setattr("recsys_teach.scale.batches.BLOCK", block)
     assert epochs_of(stream(prepared[0], batch_size=BATCH), 1) == usual
 
 
-def test_a_batch_takes_as_many_rows_of_each_lane(prepared):
+def test_a_batch_takes_as_many_rows_of_each_shard(prepared):
     folder, _ = prepared
-    lanes = [
+    shards = [
         Counter(
             tuple(row)
-            for path in sorted((folder / "train").glob(f"{lane:02}-*"))
+            for path in sorted((folder / "train").glob(f"{shard:02}-*"))
             for row in pd.read_parquet(path).fillna(0.0)[NAMES].itertuples(index=False)
         )
-        for lane in range(LANES)
+        for shard in range(SHARDS)
     ]
-    share = BATCH // LANES
+    share = BATCH // SHARDS
     for batch in epochs_of(stream(folder, batch_size=BATCH), 1)[0]:
-        for lane, rows in enumerate(lanes):
-            assert Counter(batch[lane * share : (lane + 1) * share]) <= rows
+        for shard, rows in enumerate(shards):
+            assert Counter(batch[shard * share : (shard + 1) * share]) <= rows
 
 
 @pytest.mark.parametrize("workers", [2, 4, 8])
@@ -145,7 +145,7 @@ def test_repeated_it_goes_on_with_the_next_epoch(prepared):
 
 @pytest.mark.parametrize("block", [1, 10**6])
 def test_looking_at_some_batches_changes_no_epoch(prepared, monkeypatch, block):
-    monkeypatch.setattr("recsys_teach.stream.BLOCK", block)
+    monkeypatch.setattr("recsys_teach.scale.batches.BLOCK", block)
     expected = epochs_of(stream(prepared[0], batch_size=BATCH), 2)
     flow = stream(prepared[0], batch_size=BATCH)
     most = len(flow) - 1
@@ -199,21 +199,21 @@ def cut(path):
     [
         (lambda out: (out / "manifest.json").unlink(), FileNotFoundError, ["manifest.json doesn't exist", "prepare"]),
         (lambda out: cut(out / "manifest.json"), ValueError, ["manifest.json can't be read", "prepare the folder"]),
-        (lambda out: rewrite(out, format=2), ValueError, ["format 2", "expected 1"]),
-        (lambda out: rewrite(out, lanes=0), ValueError, ["says lanes 0: expected a number from 1 to 100; prepare"]),
-        (lambda out: rewrite(out, lanes=10**12), ValueError, ["says lanes 1000000000000", "from 1 to 100"]),
-        (lambda out: rewrite(out, lanes="../8"), ValueError, ["says lanes '../8'"]),
-        (lambda out: rewrite(out, lanes=8.0), ValueError, ["says lanes 8.0"]),
-        (lambda out: rewrite(out, lanes=True), ValueError, ["says lanes True"]),
-        (lambda out: rewrite(out, lanes="8", rows={"lanes": 8}), ValueError, ["says lanes '8'"]),
+        (lambda out: rewrite(out, format=1), ValueError, ["format 1", "expected 2"]),
+        (lambda out: rewrite(out, shards=0), ValueError, ["says shards 0: expected a number from 1 to 100; prepare"]),
+        (lambda out: rewrite(out, shards=10**12), ValueError, ["says shards 1000000000000", "from 1 to 100"]),
+        (lambda out: rewrite(out, shards="../8"), ValueError, ["says shards '../8'"]),
+        (lambda out: rewrite(out, shards=8.0), ValueError, ["says shards 8.0"]),
+        (lambda out: rewrite(out, shards=True), ValueError, ["says shards True"]),
+        (lambda out: rewrite(out, shards="8", rows={"shards": 8}), ValueError, ["says shards '8'"]),
         (lambda out: rewrite(out, rows=None), ValueError, ["says train None: expected a number"]),
         (lambda out: rewrite(out, rows={"train": -1}), ValueError, ["says train -1: expected a number from 0"]),
         (lambda out: rewrite(out, mean_rating=float("nan")), ValueError, ["says mean_rating nan"]),
         (lambda out: rewrite(out, damping=10**400), ValueError, ["says damping 1000"]),
-        (lambda out: rewrite(out, lanes=9), FileNotFoundError, ["08-0000.parquet is missing"]),
+        (lambda out: rewrite(out, shards=9), FileNotFoundError, ["08-0000.parquet is missing"]),
         (lambda out: (out / "train/03-0001.parquet").unlink(), FileNotFoundError, ["03-0001.parquet is missing"]),
         (lambda out: cut(out / "train/07-0002.parquet"), ValueError, ["07-0002.parquet is damaged or cut short"]),
-        (lambda out: max((out / "train").glob("05-*")).unlink(), ValueError, ["lane 05 has the fewest", "prepare"]),
+        (lambda out: max((out / "train").glob("05-*")).unlink(), ValueError, ["shard 05 has the fewest", "prepare"]),
         (lambda out: [path.unlink() for path in (out / "train").glob("02-*")], FileNotFoundError, ["02-0000.parquet"]),
     ],
 )
@@ -242,10 +242,10 @@ def test_the_vocabulary_names_a_file_that_is_missing_or_cut_short(folder, damage
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"batch_size": 60}, "batch_size is 60: expected a multiple of the 8 lanes"),
+        ({"batch_size": 60}, "batch_size is 60: expected a multiple of the 8 shards"),
         ({"batch_size": 0}, "batch_size is 0: expected a multiple"),
         ({"batch_size": 8_000}, "training rows of .* don't fill a batch of 8,000"),
-        ({"batch_size": 64, "workers": 3}, "worker 0 of 3 can't share the 8 lanes"),
+        ({"batch_size": 64, "workers": 3}, "worker 0 of 3 can't share the 8 shards"),
         ({"batch_size": 64, "workers": 2, "worker": 2}, "worker 2 of 2 can't share"),
     ],
 )

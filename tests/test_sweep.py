@@ -1,7 +1,6 @@
 """A sweep's numbers, worked out by hand, and its way to a file and back."""
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -15,10 +14,8 @@ import pytest
 from full_disk import full_disk
 
 import recsys_teach
-from recsys_teach.factors import Factors
-from recsys_teach.scoreboard import scoreboard
-from recsys_teach.sweep import Sweep, assemble_sweep, name_of_pair
-from recsys_teach.sweep_file import ARRAYS, FORMAT
+from recsys_teach.evaluation import scoreboard
+from recsys_teach.lab.sweep import ARRAYS, FORMAT, Factors, Sweep, assemble_sweep, name_of_pair
 
 TRAIN = pd.DataFrame(
     {"user_id": list("aabbc"), "product_id": list("xyxzy"), "rating": [5.0, 3.0, 4.0, 2.0, 1.0]},
@@ -228,10 +225,7 @@ def test_a_process_that_is_killed_while_it_saves_leaves_the_old_file(tmp_path):
     died = subprocess.run([sys.executable, "-c", KILLED, str(path)], env={**os.environ, "PYTHONPATH": places})
     assert died.returncode == -signal.SIGKILL
     assert (Sweep.load(path).user_tables[1] == USERS).all()
-    (left,) = set(tmp_path.iterdir()) - {path}
-    os.utime(left, (1_600_000_000, 1_600_000_000))
     sweep(scale=2.0).save(path)
-    assert list(tmp_path.iterdir()) == [path]
     assert (Sweep.load(path).user_tables[1] == 2 * USERS).all()
 
 
@@ -241,71 +235,32 @@ def test_names_of_pairs():
     assert [name_of_pair(*pair) for pair in pairs] == names
 
 
-def damaged(path, facts, arrays):
-    """A saved sweep in which facts, by their path such as `catalogue/title`, and arrays are others."""
+def changed(path, facts, arrays):
+    """Save a sweep with other facts and arrays in it."""
     sweep().save(path)
     with np.load(path) as file:
         content, saved = json.loads(str(file["json"])), {name: file[name] for name in ARRAYS}
-    for place, value in facts.items():
-        *outer, last = place.split("/")
-        inside = content
-        for name in outer:
-            inside = inside[name]
-        inside[last] = value
-    np.savez(path, json=np.array(json.dumps(content)), **(saved | arrays))
+    np.savez(path, json=np.array(json.dumps(content | facts)), **(saved | arrays))
 
 
-NUMBERS = "is no finite number"
-FAULTS = [
-    *(({"mean": value}, {}, f"mean {NUMBERS}") for value in ("3", None, True, [3.0], math.nan, math.inf)),
-    ({"taste": "<b>"}, {}, f"taste {NUMBERS}"),
-    ({"format": "recsys-teach sweep 2"}, {}, "its format isn't 'recsys-teach sweep 1'"),
-    ({"extra": 1}, {}, "it should tell baselines, board, catalogue, mean, taste, users"),
-    *(({"users": value}, {}, "users isn't a list of texts") for value in ("abc", [1, 2, 3], {"a": "b"}, None)),
-    *(({"users": value}, {}, "users has gaps, or a name twice") for value in (list("aab"), [])),
-    ({"users": list("ab")}, {}, "user_tables is (2, 4, 2), not (2, 3, 2)"),
-    *(
-        ({"catalogue": value}, {}, "its catalogue isn't of product_id, title, category")
-        for value in ([], {"title": []})
-    ),
-    ({"catalogue/product_id": list("xxz")}, {}, "products has gaps, or a name twice"),
-    ({"catalogue/title": [1, 2, 3]}, {}, "the title of each product isn't a list of texts"),
-    ({"catalogue/category": ["", ""]}, {}, "the category of each product has gaps, or a name twice"),
-    ({"board/index": ["<script>", "0.5 : 1"]}, {}, "its board isn't one of these models"),
-    (
-        {"board/columns": ["<b>", "hit@10", "hit@50", "ndcg@10", "mrr", "rmse"]},
-        {},
-        "its board isn't one of these models",
-    ),
-    ({"board/data": [["<b>"] * 6] * 2}, {}, "its board isn't of numbers"),
-    *(({"board/data": [[value] * 6] * 2}, {}, "its board has a share that is none") for value in (-0.1, 1.5, math.inf)),
-    ({"baselines/index": ["popularity", "<script>"]}, {}, "its baselines isn't one of these models"),
-    *(({}, {"weights": np.array(w)}, "weights is") for w in ([1.0, 2.0], [[1.0] * 3] * 2, np.zeros((0, 2)), 1.0)),
-    *(({}, {"weights": np.array([w, [0.5, 1]])}, "a pair of weights is") for w in ([-1.0, 1], [0.0, 0])),
-    *(({}, {"weights": np.array([w, [0.5, 1]])}, "weights isn't of finite") for w in ([math.nan, 1], [1, math.inf])),
-    ({}, {"weights": np.array([["<b>", "1"]] * 2)}, "weights isn't of finite numbers"),
-    ({}, {"weights": np.array([(0.0, 1.0), (0.5, 1.0)])}, "its board isn't one of these models"),
-    ({}, {"user_tables": np.stack([USERS, USERS - math.inf])}, "user_tables isn't of finite numbers"),
-    ({}, {"user_tables": USERS}, "user_tables is (4, 2), not (2, 4, 2)"),
-    ({}, {"product_tables": np.stack([PRODUCTS[:, :2]] * 2)}, "product_tables is (2, 4, 2), not (2, 4, 3)"),
-    ({}, {"product_tables": np.stack([PRODUCTS[1:]] * 2)}, "product_tables is (2, 3, 3), not (2, 4, 3)"),
-    ({}, {"bought": np.ones((5, 2))}, "bought isn't of finite numbers"),
-    ({}, {"bought": np.ones((5, 3), int)}, "bought is (5, 3), not (7, 2)"),
-    *(({}, {"bought": np.array([row])}, "bought leads out of") for row in ([0, 1], [1, 0], [4, 1], [1, 4], [-1, 1])),
-    *(({}, {"bought_later": np.array([row])}, "bought_later leads out of") for row in ([4, 1], [1, 4], [0, -1])),
-]
-
-
-@pytest.mark.parametrize(("facts", "arrays", "fault"), FAULTS)
-def test_a_file_whose_content_does_not_fit_is_refused_with_what_is_wrong(tmp_path, facts, arrays, fault):
-    damaged(tmp_path / "a.npz", facts, arrays)
-    with pytest.raises(ValueError, match=r"is no sweep that this version can read \([^\n]*\): train it again") as error:
-        Sweep.load(tmp_path / "a.npz")
-    assert fault in str(error.value)
-
-
-def test_a_number_beyond_all_floats_is_refused(tmp_path):
-    damaged(tmp_path / "a.npz", {"mean": 10**400}, {})
+@pytest.mark.parametrize(
+    ("facts", "arrays"),
+    [
+        ({"format": "recsys-teach sweep 2"}, {}),
+        ({"extra": 1}, {}),
+        ({"users": list("ab")}, {}),
+        ({"catalogue": []}, {}),
+        ({}, {"weights": np.ones((2, 3))}),
+        ({}, {"weights": np.zeros((0, 2))}),
+        ({}, {"weights": np.array([["<b>", "1"]] * 2)}),
+        ({}, {"user_tables": USERS}),
+        ({}, {"product_tables": np.stack([PRODUCTS[:, :2]] * 2)}),
+        ({}, {"product_tables": np.stack([PRODUCTS[1:]] * 2)}),
+        ({}, {"bought": np.ones((5, 3), int)}),
+    ],
+)
+def test_a_file_of_another_version_or_with_other_shapes_is_refused(tmp_path, facts, arrays):
+    changed(tmp_path / "a.npz", facts, arrays)
     with pytest.raises(ValueError, match="is no sweep that this version can read"):
         Sweep.load(tmp_path / "a.npz")
 
@@ -315,12 +270,6 @@ def test_a_folder_is_no_file_of_a_sweep(tmp_path):
         Sweep.load(tmp_path)
 
 
-def test_a_file_with_half_a_character_is_refused(tmp_path):
-    damaged(tmp_path / "a.npz", {"catalogue/title": ["a", "b", "\ud800"]}, {})
-    with pytest.raises(ValueError, match="is no sweep that this version can read"):
-        Sweep.load(tmp_path / "a.npz")
-
-
 def test_a_file_that_was_rewritten_as_it_was_is_read(tmp_path):
-    damaged(tmp_path / "a.npz", {"mean": 3}, {"bought_later": np.array([[0, 0], [3, 3]])})
+    changed(tmp_path / "a.npz", {"mean": 3}, {"bought_later": np.array([[0, 0], [3, 3]])})
     assert Sweep.load(tmp_path / "a.npz").mean == 3.0

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_teach.features import earlier_summaries
 from recsys_teach.shop import generate_shop
-from recsys_teach.texts import earlier_summaries
 
 
 def times(seconds):

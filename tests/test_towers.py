@@ -4,16 +4,15 @@ import pytest
 
 from recsys_teach import towers
 from recsys_teach.backend import tf
-from recsys_teach.features import learn_vocabulary, strings
-from recsys_teach.heads import FactorHead
+from recsys_teach.evaluation import scoreboard
+from recsys_teach.features import learn_vocabulary, string_tensors
+from recsys_teach.lab.stacking import StackedModel
 from recsys_teach.multitask import MultitaskModel
-from recsys_teach.ranking import RankingModel
+from recsys_teach.ranking import FactorHead, RankingModel
 from recsys_teach.retrieval import RetrievalModel
-from recsys_teach.scoreboard import scoreboard
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_by_time
-from recsys_teach.stacking import StackedModel
-from recsys_teach.towers import ProductTower, UserTower, in_blocks, read, training_rows
+from recsys_teach.towers import ProductTower, UserTower, look_up_ids, predict_in_chunks, training_rows
 from recsys_teach.training import train_model
 
 TRAIN = pd.DataFrame(
@@ -30,7 +29,7 @@ VOCABULARY = learn_vocabulary(TRAIN, max_words=10)
 
 def call(tower, **columns):
     """The tower's vectors of these rows, as a numpy array."""
-    return tower(strings(pd.DataFrame(columns), tower.columns)).numpy()
+    return tower(string_tensors(pd.DataFrame(columns), tower.columns)).numpy()
 
 
 def id_vectors(tower):
@@ -46,7 +45,7 @@ def word_vectors(tower, words):
 @pytest.mark.parametrize("kind", [UserTower, ProductTower])
 def test_strings_give_the_vectors_of_their_ids(kind):
     tower = kind(VOCABULARY, dim=3)
-    features = strings(TRAIN, tower.columns)
+    features = string_tensors(TRAIN, tower.columns)
     vectors = tower(features).numpy()
     assert vectors.shape == (2, 3)
     np.testing.assert_array_equal(vectors, id_vectors(tower)[[1, 2]])
@@ -239,7 +238,7 @@ def test_a_column_that_a_tower_does_not_name_is_told():
 
 def test_ids_that_were_looked_up_are_not_looked_up_again():
     tower = CategoryTower(learn_vocabulary(shelves()), dim=4)
-    features = strings(shelves(), tower.columns)
+    features = string_tensors(shelves(), tower.columns)
     ids = tower.preprocess(features)
     assert ids["product_id"].dtype == tf.int64
     assert ids["category"].dtype == tf.string
@@ -257,7 +256,7 @@ def test_models_with_a_tower_of_their_own_are_not_stacked():
 
 def test_what_towers_read_is_the_ids_of_their_columns_alone():
     reviews = pd.DataFrame({"user_id": ["u2", "?"], "product_id": ["p9", "p1"], "title": ["wok", "a big wok"]})
-    ids = read(reviews, UserTower(VOCABULARY), ProductTower(VOCABULARY, title=True))
+    ids = look_up_ids(reviews, UserTower(VOCABULARY), ProductTower(VOCABULARY, title=True))
     wok = VOCABULARY.title_words.index("wok") + 2
     assert {column: rows.numpy().tolist() for column, rows in ids.items()} == {
         "user_id": [2, 0],
@@ -268,7 +267,7 @@ def test_what_towers_read_is_the_ids_of_their_columns_alone():
 
 def test_training_rows_are_what_the_towers_read_and_the_ratings():
     towers = UserTower(VOCABULARY, summary=True), ProductTower(VOCABULARY)
-    rows, ids = training_rows(TRAIN, *towers), read(TRAIN, *towers)
+    rows, ids = training_rows(TRAIN, *towers), look_up_ids(TRAIN, *towers)
     assert rows.keys() == {*ids, "rating"} == {"user_id", "summary", "product_id", "rating"}
     assert rows["rating"].numpy().tolist() == [5.0, 3.0]
     assert all((rows[column].numpy() == ids[column].numpy()).all() for column in ids)
@@ -277,19 +276,19 @@ def test_training_rows_are_what_the_towers_read_and_the_ratings():
 def test_a_column_that_a_tower_reads_and_the_reviews_lack_is_named():
     towers = UserTower(VOCABULARY, summary=True), ProductTower(VOCABULARY)
     with pytest.raises(ValueError, match="'summary'"):
-        read(TRAIN.drop(columns="summary"), *towers)
-    assert set(read(TRAIN.drop(columns="title"), *towers)) == {"user_id", "summary", "product_id"}
+        look_up_ids(TRAIN.drop(columns="summary"), *towers)
+    assert set(look_up_ids(TRAIN.drop(columns="title"), *towers)) == {"user_id", "summary", "product_id"}
 
 
 def test_an_id_that_is_called_unknown_is_an_id_like_any_other():
     reviews = pd.DataFrame({"user_id": ["[UNK]", "a", "b"], "product_id": ["x", "[UNK]", "y"], "rating": 3.0})
     vocabulary = learn_vocabulary(reviews)
     assert vocabulary.users == ["[UNK]", "a", "b"]
-    ids = read(reviews, UserTower(vocabulary), ProductTower(vocabulary))
+    ids = look_up_ids(reviews, UserTower(vocabulary), ProductTower(vocabulary))
     np.testing.assert_array_equal(ids["user_id"], [1, 2, 3])
     np.testing.assert_array_equal(ids["product_id"], [2, 1, 3])
     stranger = reviews.assign(user_id="who?", product_id="what?")
-    assert not read(stranger, UserTower(vocabulary))["user_id"].numpy().any()
+    assert not look_up_ids(stranger, UserTower(vocabulary))["user_id"].numpy().any()
 
 
 @pytest.mark.parametrize(("summary", "blocks"), [(False, [4, 1]), (True, [2, 2, 1])], ids=["ids", "texts"])
@@ -303,13 +302,13 @@ def test_rows_are_read_in_blocks_that_are_smaller_with_texts(monkeypatch, summar
 
     def answer(some):
         sizes.append(len(some))
-        return tower(strings(some, tower.columns))
+        return tower(string_tensors(some, tower.columns))
 
-    vectors = in_blocks(answer, rows, tower)
+    vectors = predict_in_chunks(answer, rows, tower)
     assert sizes == blocks
-    np.testing.assert_allclose(vectors, tower(strings(rows, tower.columns)).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(vectors, tower(string_tensors(rows, tower.columns)).numpy(), rtol=1e-6)
 
 
 def test_no_rows_have_no_vectors():
     tower = UserTower(VOCABULARY, dim=3)
-    assert in_blocks(lambda some: tower(strings(some, tower.columns)), TRAIN[:0], tower).shape == (0, 3)
+    assert predict_in_chunks(lambda some: tower(string_tensors(some, tower.columns)), TRAIN[:0], tower).shape == (0, 3)

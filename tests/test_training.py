@@ -9,13 +9,12 @@ from scipy.special import log_softmax
 from tqdm import notebook
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.factors import Factors
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.heads import DenseHead, FactorHead
+from recsys_teach.lab.stacking import StackedModel
+from recsys_teach.lab.sweep import Factors
 from recsys_teach.multitask import MultitaskModel
-from recsys_teach.ranking import RankingModel
+from recsys_teach.ranking import DenseHead, FactorHead, RankingModel
 from recsys_teach.retrieval import RetrievalModel
-from recsys_teach.stacking import StackedModel
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import PATIENCE, epoch_of, out_of_patience, train_model
 
@@ -267,7 +266,7 @@ def test_training_that_stops_early_leaves_no_bar(monkeypatch):
         return bars[-1]
 
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    monkeypatch.setattr("recsys_teach.bars.tqdm", bar)
+    monkeypatch.setattr("recsys_teach._util.tqdm", bar)
     assert len(climb(goal=-2.0)) == 3
     assert (bars[0].container.layout.visibility, bars[0].container.children[1].bar_style) == ("hidden", "")
 

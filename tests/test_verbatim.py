@@ -16,13 +16,17 @@ from matplotlib import pyplot as plt
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
-from recsys_teach import challenge, cli, diagrams, lab_page, verbatim
-from recsys_teach.data import load_reviews
-from recsys_teach.exercise import NOT_YET, Feedback, Folded
-from recsys_teach.lab import LabState
+from recsys_teach import _util
+from recsys_teach._util import escape_controls
+from recsys_teach.cli import commands
+from recsys_teach.exercises import closing
+from recsys_teach.exercises.exercise import NOT_YET, Feedback, Folded
+from recsys_teach.files.loading import load_reviews
+from recsys_teach.lab import page
+from recsys_teach.lab.state import LabState
+from recsys_teach.lab.widgets import WithFallback
+from recsys_teach.plots import diagrams
 from recsys_teach.schema import check_reviews
-from recsys_teach.verbatim import printable
-from recsys_teach.widget import WithFallback
 
 HARMLESS = [f"text {number}" for number in range(len(ALL))]
 
@@ -54,27 +58,27 @@ def tables(monkeypatch):
     kernel = SimpleNamespace(display_formatter=DisplayFormatter())
     monkeypatch.setattr(IPython, "get_ipython", lambda: kernel)
     with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
-        runpy.run_path(verbatim.__file__)
+        runpy.run_path(_util.__file__)
         yield kernel.display_formatter.formatters["text/html"]
 
 
 def lab_html(these):
     state = LabState(hostile.sweep(these))
-    html = [lab_page.row(state), lab_page.static_bundle(state)["text/html"], lab_page.Scatter(state).svg(state)]
+    html = [page.row(state), page.static_bundle(state)["text/html"], page.Scatter(state).svg(state)]
     for shopper in state.shoppers:
         state.set_shopper(shopper)
-        html.append(lab_page.recommendations(state))
+        html.append(page.recommendations(state))
     return "".join(html)
 
 
 def certificate(these):
     lines = pd.DataFrame({"all": [0.1, 0.2, 0.3, 0.5]}, index=["floor", "yours", "ceiling", "gap closed"])
-    return challenge.Certificate(" ".join(these), pd.concat({"hit@10": lines, "rmse": lines}, axis=1))._repr_html_()
+    return closing.Certificate(" ".join(these), pd.concat({"hit@10": lines, "rmse": lines}, axis=1))._repr_html_()
 
 
 SHOWN = {
     "the lab": lab_html,
-    "feedback": lambda these: Feedback(challenge.CHALLENGE, NOT_YET, " ".join(these))._repr_html_(),
+    "feedback": lambda these: Feedback(closing.CHALLENGE, NOT_YET, " ".join(these))._repr_html_(),
     "a hint": lambda these: Folded(" ".join(these), " ".join(these))._repr_html_(),
     "a solution": lambda these: Folded("", " ".join(these), code=True)._repr_html_(),
     "a certificate": certificate,
@@ -101,7 +105,7 @@ def test_whoever_shows_tables_already_goes_on(monkeypatch):
     formatter.formatters["text/html"].for_type_by_name("pandas", "DataFrame", lambda frame: "theirs")
     formatter.formatters["text/html"].for_type_by_name("pandas.core.frame", "DataFrame", lambda frame: "theirs")
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(display_formatter=formatter))
-    runpy.run_path(verbatim.__file__)
+    runpy.run_path(_util.__file__)
     assert formatter.formatters["text/html"](pd.DataFrame([1])) == "theirs"
 
 
@@ -141,18 +145,18 @@ def test_pictures_show_names_as_they_are_and_each_in_one_line(pictures):
         ):
             assert name in shown
         assert max(len(name) for name in shown if "xxx" in name) == 28
-        assert words == printable(words)
+        assert words == escape_controls(words)
     (legend,) = figure.legends
     assert len(legend.get_texts()) == len(ALL)
 
 
 def test_what_steers_is_written_as_its_escape():
-    assert printable(STEERING[0]) == r"\x1b[31mred\x1b[0m \x1b]8;;http://elsewhere.invalid\x1b\link\x07"
-    assert printable("a\u202eb\u2066c\u2028d\x9be\ud800") == r"a\u202eb\u2066c\u2028d\x9be\ud800"
+    assert escape_controls(STEERING[0]) == r"\x1b[31mred\x1b[0m \x1b]8;;http://elsewhere.invalid\x1b\link\x07"
+    assert escape_controls("a\u202eb\u2066c\u2028d\x9be\ud800") == r"a\u202eb\u2066c\u2028d\x9be\ud800"
     for plain in ("Tent «Øre» 帐篷 \N{CAMPING} خيمة", "\\x1b", "", "no-break\u00a0space, joiner\u200d"):
-        assert printable(plain) == plain
-    assert printable("x" * 28, 28) == "x" * 28
-    assert printable("x" * 29, 28) == "x" * 27 + "…"
+        assert escape_controls(plain) == plain
+    assert escape_controls("x" * 28, 28) == "x" * 28
+    assert escape_controls("x" * 29, 28) == "x" * 27 + "…"
 
 
 def bad_rating(folder):
@@ -173,18 +177,18 @@ def bad_name(folder):
 @pytest.mark.parametrize("bad", [bad_rating, bad_columns, bad_name])
 def test_an_error_s_sentence_cannot_steer_the_terminal(command, bad, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(cli.app, [command[0], str(bad(tmp_path)), *command[1:]])
+    result = CliRunner().invoke(commands.app, [command[0], str(bad(tmp_path)), *command[1:]])
     assert result.exit_code == 2
     assert result.output.startswith("error: ")
     assert r"\x1b" in result.output
-    assert result.output.removesuffix("\n") == printable(result.output.removesuffix("\n"))
+    assert result.output.removesuffix("\n") == escape_controls(result.output.removesuffix("\n"))
 
 
 @pytest.mark.parametrize("bad", [bad_rating, bad_columns])
 def test_neither_can_that_of_a_traceback(bad, tmp_path):
     with pytest.raises(ValueError, match="x1b") as error:
         load_reviews(bad(tmp_path))
-    assert str(error.value) == printable(error.value)
+    assert str(error.value) == escape_controls(error.value)
     assert len(str(error.value)) < 1000
 
 

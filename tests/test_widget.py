@@ -5,7 +5,7 @@ import notebook_tool as tool
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from recsys_teach.widget import WithFallback, with_box
+from recsys_teach.lab.widgets import WithFallback, with_box
 
 SHOWN = '<div class="tex2jax_ignore mathjax_ignore"><b>seven</b></div>'  # and no formulas are looked for in it
 

@@ -17,8 +17,8 @@ from nbformat import NotebookNode
 from packed import alone, build_wheel
 from pages import without_links_outside
 
-from recsys_teach.exercise import RIGHT, Exercise
 from recsys_teach.exercises import EXERCISES
+from recsys_teach.exercises.exercise import RIGHT, Exercise
 
 HANDOUT, SOLVED = tool.BUILD / "handout", tool.BUILD / "solved"
 CHECK = re.compile(r'^exercises\.check\("([\d.]+)", (\w+)\)$', re.MULTILINE)

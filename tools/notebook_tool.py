@@ -16,8 +16,8 @@ from nbformat import NotebookNode
 from pages import write_glossary, write_page
 from tqdm import tqdm
 
-from recsys_teach.sample import amazon_sample
-from recsys_teach.whole import whole_file
+from recsys_teach._util import atomic_write
+from recsys_teach.files.downloads import amazon_sample
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -206,7 +206,7 @@ def clean_stored(paths: list[Path]) -> None:
 
 def write(notebook: NotebookNode, path: Path) -> None:
     """Put the notebook in the place of the stored one, whole."""
-    with whole_file(path) as unfinished:
+    with atomic_write(path) as unfinished:
         nbformat.write(notebook, unfinished)
 
 

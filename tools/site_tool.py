@@ -20,9 +20,8 @@ from pages import without_far_pictures
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["*.md", "notebooks/*.md", "benchmarks/*"]
-LINKED = ["*.yml", "*.py", "LICENSE", "Makefile", "recsys_teach/*.py", "requirements/*", "tests/*.py", "tools/*.py"]
+LINKED = ["*.yml", "*.py", "LICENSE", "Makefile", "recsys_teach/**/*.py", "requirements/*", "tests/**/*.py", "tools/*.py"]
 LINKED += [".github/workflows/*"]
-GROUP = re.compile(r"^\| ((?:`\w+…?` ?)+)\| (.+?) \|$", flags=re.MULTILINE)  # a row of the README's table of modules
 
 
 def lay_out(source: Path) -> None:
@@ -63,35 +62,21 @@ def describe_images(notebook: NotebookNode) -> None:
                 cell.metadata["mystnb"] = {"image": {"alt": " ".join(words.text.split())}}
 
 
-def groups() -> list[tuple[list[str], str]]:
-    """The modules of the package by the README's table, where `name…` is all that begin so; and what each group is."""
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## The package\n")[2].partition("\n## ")[0]
-    there = {path.stem for path in (ROOT / "recsys_teach").glob("*.py") if not path.stem.startswith("__")}
-    found = []
-    for names, about in GROUP.findall(table):
-        row = []
-        for name, more in re.findall(r"`(\w+)(…?)`", names):
-            row += sorted(module for module in there if module.startswith(name)) if more else [name]
-        found.append((row, about))
-    listed = {name for names, _ in found for name in names}
-    if gone := listed - there:
-        raise ValueError(
-            f"the table under 'The package' in README.md names {', '.join(sorted(gone))}, of which there "
-            "is no file in recsys_teach/: take it out of the table."
-        )
-    if more := sorted(there - listed):
-        found.append((more, "the rest"))
-    return found
-
-
 def write_reference(folder: Path) -> None:
-    """A page for each module, which Sphinx fills from its docstrings, and one that lists them."""
+    """Write a page for each module, which Sphinx fills from its docstrings, and one that lists them by room."""
     folder.mkdir()
-    index = "# The package\n\nEvery file builds on those before it only.\n"
-    for names, about in groups():
-        names = [name for name in names if not name.startswith("exercises_")]  # the solutions are in there
-        index += f"\n## {', '.join(names)}\n\n{about[0].upper()}{about[1:]}.\n\n"
-        index += "".join(f"- [{name}]({name}.md): {_purpose(name)}\n" for name in names)
+    package = ROOT / "recsys_teach"
+    rooms = sorted(path.parent for path in package.glob("*/__init__.py"))
+    index = "# The package\n\nThe steps of the course, a file each; everything else has a room.\n"
+    for room in (package, *rooms):
+        files = sorted(path for path in room.glob("*.py") if not path.stem.startswith("_"))
+        if room.name == "exercises":  # the other files hold the solutions
+            files = [path for path in files if path.stem in {"closing", "exercise"}]
+        names = [".".join(path.relative_to(package).with_suffix("").parts) for path in files]
+        if room != package:
+            names, files = [room.name, *names], [room / "__init__.py", *files]
+            index += f"\n## {room.name}\n\n"
+        index += "\n" + "".join(f"- [{name}]({name}.md): {_purpose(file)}\n" for name, file in zip(names, files))
         index += "\n```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
         for name in names:
             page = f"# {name}\n\n```{{eval-rst}}\n.. automodule:: recsys_teach.{name}\n```\n"
@@ -99,19 +84,17 @@ def write_reference(folder: Path) -> None:
     (folder / "index.md").write_text(index, encoding="utf-8")
 
 
-def _purpose(module: str) -> str:
-    """The first sentence of a module's docstring, without the number of its floor."""
-    tree = ast.parse((ROOT / "recsys_teach" / f"{module}.py").read_text(encoding="utf-8"))
-    paragraph = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
-    return re.sub(r"^\w+ \d+: ", "", re.split(r"(?<=[.?]) ", paragraph)[0])
+def _purpose(file: Path) -> str:
+    """Return the first sentence of a module's docstring."""
+    paragraph = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+    return re.split(r"(?<=[.?]) ", paragraph.replace("\n", " "))[0]
 
 
 def build(folder: Path, python: str = sys.executable) -> None:
     """Lay out and build the site with the Sphinx of this Python; a warning is an error.
 
     Raises:
-        ValueError: if the README names a module that isn't there.
-        subprocess.CalledProcessError: if Sphinx warns of something; it has said of what.
+        subprocess.CalledProcessError: Sphinx warned of something; it has said of what.
     """
     lay_out(folder / "source")
     shutil.rmtree(folder / "html", ignore_errors=True)
@@ -127,8 +110,6 @@ def main() -> None:
     folder = parser.parse_args().folder.absolute()
     try:
         build(folder)
-    except ValueError as error:
-        sys.exit(str(error))
     except subprocess.CalledProcessError:
         sys.exit("the site has faults: see above")
     print(f"The site: {folder / 'html' / 'index.html'}")

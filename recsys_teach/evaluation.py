@@ -1,0 +1,230 @@
+"""Evaluation: any recommenders on the same test rows, side by side, and a test for leaks.
+
+A recommender is anything with `products` and `scores(reviews) -> [rows, products]` (higher is better, columns in the
+order of `products`), or `ratings(reviews) -> [rows]`, or both.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtr
+
+from recsys_teach import metrics
+from recsys_teach._util import shown
+from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER
+from recsys_teach.splits import new_products, new_users
+
+AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the purchase
+ANSWERS = (*AFTERWARDS, PRODUCT, TITLE, CATEGORY)  # columns of a test row that are hidden from `scores`
+CELLS = 8_000_000  # scores asked for at once: 32 MB of float32
+RATINGS = 100_000  # ratings asked for at once
+
+
+def scoreboard(
+    recommenders: Mapping[str, Any],
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    k: Sequence[int] = (1, 10, 50),
+    exclude_seen: bool = True,
+    slices: bool = False,
+    visible: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Score recommenders; return a row for each: `hit@k`, `ndcg@10`, `mrr` (shares, higher is better), `rmse` (stars).
+
+    With `exclude_seen`, what a user bought in `train` isn't recommended again, as in a shop, and buying it again is a
+    miss for everybody (`attrs["seen_share"]` says how many test rows that is); without it every product is a
+    candidate, as in TFRS's `FactorizedTopK`. Recommenders don't see the answers: `scores` gets rows without product,
+    title, category, rating and summary, `ratings` gets rows without rating and summary. `visible` names columns that
+    stay all the same, such as `["summary"]`, which reveals what was bought and how good it was: a leak. Metrics that a
+    recommender doesn't offer are NaN, and so is the `rmse` of purchases without ratings. With `slices` there is a row
+    for each recommender *and* part of the test rows: all, warm users, new users, new products, with the share of the
+    test rows that are in this part.
+
+    Raises:
+        ValueError: no recommenders, no test rows, or a recommender that has none of the training rows' products, or
+            whose answer has the wrong shape or holds NaN.
+    """
+    if not recommenders:
+        raise ValueError("there are no recommenders to score: expected a dictionary of them by name.")
+    if test.empty:
+        raise ValueError("the test part has no rows: there is nothing to score.")
+    parts = {"all": np.full(len(test), True)}
+    if slices:
+        cold = new_users(train, test).to_numpy()
+        parts |= {"warm users": ~cold, "new users": cold, "new products": new_products(train, test).to_numpy()}
+
+    rows = {}
+    for name, recommender in recommenders.items():
+        values = row_metrics(recommender, train, test, k=k, exclude_seen=exclude_seen, visible=visible, name=name)
+        for part, mask in parts.items():
+            mean = values[mask].mean()
+            row = mean.drop("squared_error")
+            row["rmse"] = np.sqrt(mean["squared_error"])
+            rows[name, part] = row if not slices else pd.concat([pd.Series({"share": mask.mean()}), row])
+    board = pd.DataFrame(rows).T
+    board.index.names = ["model", "test rows"]
+    board.attrs = {
+        "new_user_share": float(new_users(train, test).mean()),
+        "new_product_share": float(new_products(train, test).mean()),
+        "seen_share": float(_seen_before(train, test).mean()),
+    }
+    return board if slices else board.droplevel("test rows")
+
+
+def row_metrics(
+    recommender: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    k: Sequence[int] = (1, 10, 50),
+    exclude_seen: bool = True,
+    visible: Sequence[str] = (),
+    name: str = "the recommender",
+) -> pd.DataFrame:
+    """Return the metrics of each test row, before any mean: `hit@k`, `ndcg@10`, `mrr`, `squared_error`."""
+    values = pd.DataFrame(index=test.index)
+    rank = None
+    if hasattr(recommender, "scores"):
+        rank = row_ranks(recommender, train, test, exclude_seen=exclude_seen, visible=visible, name=name)
+    for depth in k:
+        values[f"hit@{depth}"] = np.nan if rank is None else metrics.hit(rank, depth)
+    values["ndcg@10"] = np.nan if rank is None else metrics.ndcg(rank, 10)
+    values["mrr"] = np.nan if rank is None else metrics.reciprocal_rank(rank)
+    values["squared_error"] = np.nan
+    if hasattr(recommender, "ratings") and RATING in test:
+        asked = _without(test, AFTERWARDS, visible)
+        blocks = [asked[start : start + RATINGS] for start in range(0, len(test), RATINGS)]
+        predicted = np.concatenate([np.asarray(recommender.ratings(block), dtype=float) for block in blocks])
+        if predicted.shape != (len(test),) or not np.isfinite(predicted).all():
+            wrong = f"{(~np.isfinite(predicted)).sum():,} of them no finite number"
+            raise ValueError(
+                f"the ratings of {name} are {predicted.shape}, {wrong}: expected {(len(test),)}, all finite."
+            )
+        values["squared_error"] = metrics.squared_error(predicted, test[RATING].to_numpy())
+    return values
+
+
+def row_ranks(
+    recommender: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    exclude_seen: bool = True,
+    visible: Sequence[str] = (),
+    name: str = "the recommender",
+) -> np.ndarray:
+    """Return the rank of each test row's product among the candidates, `[rows]`; blocks of rows bound the memory."""
+    catalogue = pd.Index(recommender.products)
+    if catalogue.empty or not catalogue.is_unique:
+        raise ValueError(f"the {len(catalogue)} products of {name} must be one or more, each listed once.")
+    if not any(catalogue.isin(part[PRODUCT].unique()).any() for part in (train, test)):
+        raise ValueError(
+            f"none of the {len(catalogue):,} products of {name} is in the training rows: its products are "
+            f"{_kind(catalogue)}, theirs are {_kind(pd.Index(train[PRODUCT]))}; expected the same ids."
+        )
+    asked, target = _without(test, ANSWERS, visible), catalogue.get_indexer(pd.Index(test[PRODUCT]))
+    bought = _bought(train, test, catalogue) if exclude_seen else None
+    rank, block_rows = np.empty(len(test)), max(1, CELLS // len(catalogue))
+    for start in range(0, len(test), block_rows):
+        block = slice(start, start + block_rows)
+        scores = _scores(recommender, asked[block], len(catalogue), name)
+        rank[block] = metrics.ranks(scores, target[block], None if bought is None else _cells(bought[block]))
+        del scores  # before there are others
+    return rank
+
+
+def _without(test: pd.DataFrame, hidden: Sequence[str], visible: Sequence[str]) -> pd.DataFrame:
+    """Return the test rows without the hidden columns, except those that are to be visible."""
+    return test.drop(columns=[column for column in hidden if column not in visible], errors="ignore")
+
+
+def _kind(ids: pd.Index) -> str:
+    """Return the type of ids, and the first of them, as text."""
+    kind = "text" if isinstance(ids[0], str) else type(ids[0]).__name__
+    return f"{kind} (the first is {shown(ids[0])})"
+
+
+def _scores(recommender: Any, asked: pd.DataFrame, products: int, name: str) -> np.ndarray:
+    """Return the scores of these rows, floats `[rows, products]`; raise a ValueError that says what is wrong."""
+    scores = recommender.scores(asked)
+    scores = np.asarray(scores.toarray() if hasattr(scores, "toarray") else scores)  # SciPy's sparse matrices
+    scores = scores if scores.dtype.kind == "f" else scores.astype(float)
+    if scores.shape != (len(asked), products):
+        raise ValueError(
+            f"the scores of {name} are {scores.shape}: expected {(len(asked), products)}, "
+            "a row for each review and a column for each product."
+        )
+    if np.isnan(scores.max()):  # the greatest of numbers is NaN if one of them is
+        raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
+    return scores
+
+
+def _cells(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of each row as cells: an array of rows and one of columns."""
+    return np.repeat(np.arange(len(columns)), [len(some) for some in columns]), np.concatenate(columns)
+
+
+def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """Return for each test row whether its user bought its product in `train` already."""
+    users, products = (pd.factorize(pd.concat([train[column], test[column]]))[0] for column in (USER, PRODUCT))
+    pairs = pd.Index(users * (products.max() + 1) + products)
+    return pairs[len(train) :].isin(pairs[: len(train)])
+
+
+def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> list[np.ndarray]:
+    """Return for each test row the catalogue columns that its user bought in `train`, each once."""
+    users = pd.Index(test[USER].unique())
+    pairs = pd.DataFrame(
+        {"user": users.get_indexer(pd.Index(train[USER])), "column": catalogue.get_indexer(pd.Index(train[PRODUCT]))}
+    )
+    pairs = pairs[(pairs >= 0).all(axis=1)].drop_duplicates().sort_values("user")
+    ends = np.searchsorted(pairs["user"], np.arange(len(users)), side="right")
+    columns = np.split(pairs["column"].to_numpy(), ends[:-1])  # of each user
+    return [columns[user] for user in users.get_indexer(pd.Index(test[USER]))]
+
+
+def beats_oracle(
+    recommender: Any,
+    oracle: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    exclude_seen: bool = True,
+    visible: Sequence[str] = (SUMMARY,),
+) -> dict[str, float]:
+    """Return the metrics in which a recommender is better than the truth, and by how much: the sign of a leak.
+
+    A model of the training rows alone is not clearly better than the `baselines.Oracle` of a generated shop, except by
+    luck: one in ten thousand for each metric, by a paired t-test. The rows of a user aren't independent, since a taste
+    that was guessed well by luck is guessed well in all of them. So the test counts users, with the mean gain and its
+    cluster-robust standard error (Liang & Zeger 1986). A metric in the result means that the recommender used
+    something that is known only after the purchase. The summaries of the test rows are visible, since a leak can't be
+    found in a hidden column. An empty result proves nothing: a leak may be small. A model that knows a user's *other*
+    test rows has an honest advantage: the oracle doesn't exclude what was bought in the meantime.
+    """
+    settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible}
+    own, true = (row_metrics(recommender, train, test, **settings) for recommender in (recommender, oracle))
+    gain = own - true
+    gain["squared_error"] *= -1  # here, less is better
+    known = gain.columns[gain.notna().any()]
+    return {name: float(gain[name].mean()) for name in known if chance_of(gain[name], test[USER]) < 1e-4}
+
+
+def chance_of(gain: pd.Series, users: pd.Series) -> float:
+    """Return the probability of a mean gain as large by luck alone, if users are independent and their rows aren't.
+
+    With G users, n rows and the residuals e: t = mean / √(G / (G - 1) · Σ_users (Σ_rows e)²) · n, with G - 1 degrees
+    of freedom; rows without a number don't count. One row a user makes it the paired t-test.
+    """
+    gain = gain.dropna()
+    of_users = (gain - gain.mean()).groupby(users.loc[gain.index].to_numpy()).sum()
+    groups = len(of_users)
+    if groups < 2:
+        return 1.0
+    error = np.sqrt(groups / (groups - 1) * (of_users**2).sum()) / len(gain)
+    if error == 0:
+        return 0.0 if gain.mean() > 0 else 1.0
+    return float(stdtr(groups - 1, -gain.mean() / error))  # the survival function of t

@@ -1,0 +1,180 @@
+"""Stacking: train many pairs of weights in one run.
+
+Models that differ only in their weights share batches, lookups, masks and corrections; only their parameters differ.
+So the parameters are stacked: one table holds the users of all models, one the products, and one step of training
+updates all of them. Each model learns exactly what it would learn alone, since the sum of the losses has, for every
+parameter, the gradient of its own model's loss.
+"""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.backend import tf, tfrs
+from recsys_teach.features import Ids
+from recsys_teach.lab.sweep import Sweep, assemble_sweep
+from recsys_teach.multitask import MultitaskModel, check_weights
+from recsys_teach.ranking import FactorHead
+from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.training import train_model
+
+WIDTH = 16  # the columns of a batch are a multiple of it: TensorFlow compiles code for every new shape
+Weights = Sequence[tuple[float, float]]  # rating_weight and retrieval_weight of each pair
+
+
+class StackedModel(tfrs.Model):
+    """Copies of one multitask model, each with weights of its own.
+
+    Args:
+        model: an untrained `MultitaskModel` whose towers know ids only and whose head is a `FactorHead`. All copies
+            start from its parameters; its own weights don't matter, its corrections hold for all.
+        weights: `(rating_weight, retrieval_weight)` of each copy.
+    """
+
+    def __init__(self, model: MultitaskModel, weights: Weights):
+        super().__init__()
+        if not len(weights):
+            raise ValueError(
+                "there are no weights to train: expected one pair (rating_weight, retrieval_weight) or more."
+            )
+        for pair in weights:
+            check_weights(*pair)
+        head = model.ranking.head
+        towers = model.user_tower, model.product_tower
+        plain = not any(tower.words or tower.dense or type(tower) not in (UserTower, ProductTower) for tower in towers)
+        if not (plain and isinstance(head, FactorHead)):
+            raise ValueError("only models of ids alone with a FactorHead can be stacked: leave texts and layers out.")
+        nobody = tf.zeros([1], tf.int64)
+        head(*model({USER: nobody, PRODUCT: nobody}), {USER: nobody, PRODUCT: nobody})  # Keras makes parameters now
+        users, products = model.user_tower.embedding.embeddings, model.product_tower.embedding.embeddings
+        bias = model.retrieval.product_bias
+        scores = bias.embeddings if bias else tf.zeros_like(products[:, :1])
+        self.like = SimpleNamespace(model=model)  # so that Keras doesn't train the original's parameters
+        self.pairs = len(weights)
+        self.weights_of_pairs = tf.constant(weights, tf.float32)
+        self.user_table = self._stack([users, head.user_bias.embeddings], "users")
+        self.product_table = self._stack([products, head.product_bias.embeddings, scores], "products")
+        self.means = [tf.keras.metrics.Mean(name) for name in ("rating_loss", "retrieval_loss")]
+
+    def _stack(self, columns: list[tf.Tensor], name: str) -> tf.Variable:
+        """Return a variable `[ids, pairs, width]`: all pairs' rows of an id are gathered and updated together."""
+        return tf.Variable(tf.tile(tf.concat(columns, axis=1)[:, None], [1, self.pairs, 1]), name=name)
+
+    @property
+    def user_tower(self) -> UserTower:
+        return self.like.model.user_tower
+
+    @property
+    def product_tower(self) -> ProductTower:
+        return self.like.model.product_tower
+
+    def call(self, ids: Ids, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the rows of the users and of the products in every pair's tables, `[pairs, batch, width]`."""
+        rows = tf.gather(self.user_table, ids[USER]), tf.gather(self.product_table, ids[PRODUCT])
+        return tuple(tf.transpose(table, [1, 0, 2]) for table in rows)
+
+    def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        """Return the sum of the losses that each copy's own `MultitaskModel.compute_loss` would return."""
+        ids = self.like.model.retrieval.drop_users(ids) if training else ids
+        different, column, copies = tf.unique_with_counts(ids[PRODUCT])  # a batch often holds a product several times
+        spare = [[0, -tf.size(different) % WIDTH]]
+        different, copies = tf.pad(different, spare), tf.pad(copies, spare)
+        user_rows, candidate_rows = self(ids | {PRODUCT: different}, training=training)
+        users, user_bias = tf.split(user_rows, [-1, 1], axis=2)
+        candidates, candidate_bias, candidate_score = tf.split(candidate_rows, [-1, 1, 1], axis=2)
+        products, product_bias = (tf.gather(part, column, axis=1) for part in (candidates, candidate_bias))
+        losses = tf.stack(
+            [
+                self._rating_losses(users, products, tf.squeeze(user_bias, 2), tf.squeeze(product_bias, 2), ids),
+                self._retrieval_losses(users, candidates, candidate_score, different, column, copies),
+            ],
+            axis=1,
+        )
+        for mean, loss in zip(self.means, tf.unstack(losses, axis=1)):
+            mean.update_state(loss)
+        loss = tf.reduce_sum(self.weights_of_pairs * losses)
+        bias_costs = self._bias_costs(tf.squeeze(user_bias, 2), tf.squeeze(product_bias, 2), ids)
+        penalty = tf.reduce_sum(self.weights_of_pairs[:, 0] * bias_costs)
+        penalty += self.like.model.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
+        return loss + penalty if training else loss
+
+    def _rating_losses(self, users, products, user_bias, product_bias, ids: Ids) -> tf.Tensor:
+        """Return each pair's squared errors, `[pairs]`: see `RankingModel` and `FactorHead`."""
+        head = self.like.model.ranking.head
+        known = tf.cast((ids[USER] > 0) & (ids[PRODUCT] > 0), tf.float32)
+        taste = head.spread * head.scale * tf.reduce_sum(users * products, axis=2)
+        # Not spread * (three terms): TensorFlow adds three of one shape in an order that is up to its threads.
+        predicted = head.mean + head.spread * (user_bias + product_bias) + known * taste
+        rated = tf.math.is_finite(ids[RATING])
+        errors = tf.where(rated, predicted - tf.where(rated, ids[RATING], 0.0), 0.0)
+        return tf.reduce_sum(errors**2, axis=1)
+
+    def _bias_costs(self, user_bias, product_bias, ids: Ids) -> tf.Tensor:
+        """Return the penalty of each pair's biases, `[pairs]`: see `FactorHead.penalty`."""
+        head = self.like.model.ranking.head
+        costs = user_bias**2 / tf.gather(head.user_counts, ids[USER])
+        costs += product_bias**2 / tf.gather(head.product_counts, ids[PRODUCT])
+        return head.damping * head.spread**2 * tf.reduce_sum(costs, axis=1)
+
+    def _retrieval_losses(self, users, candidates, offset, different, column, copies) -> tf.Tensor:
+        """Return each pair's in-batch softmax loss, `[pairs]`.
+
+        It is that of `tfrs.tasks.Retrieval`, with a column for each product of the batch instead of one for each row:
+        c copies of a score s equal one score of s + log c, since c · eˢ = e^(s + log c).
+        """
+        retrieval = self.like.model.retrieval
+        offset = offset if retrieval.product_bias else tf.zeros_like(offset)
+        if retrieval.log_q is not None:
+            offset -= tf.gather(retrieval.log_q, different)[:, None]
+        users = tf.concat([users, tf.ones_like(users[:, :, :1])], axis=2)  # u · p + b is (u, 1) · (p, b)
+        candidates = tf.concat([candidates, offset], axis=2)
+        log_copies = tf.math.log(tf.cast(copies, tf.float32))
+        if retrieval.remove_accidental_hits:  # copies of a row's own product aren't its negatives
+            log_copies *= tf.one_hot(column, tf.size(different), on_value=0.0, off_value=1.0)
+        logits = tf.matmul(users, candidates, transpose_b=True) + log_copies
+        own = tf.reduce_sum(users * tf.gather(candidates, column, axis=1), axis=2)
+        return tf.reduce_sum(tf.reduce_logsumexp(logits, axis=2) - own, axis=1)
+
+    def tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the tables of the users and of the products by pair, with biases in stars: see `sweep.Factors`."""
+        users, products = (table.numpy().swapaxes(0, 1) for table in (self.user_table, self.product_table))
+        spread = self.like.model.ranking.head.spread
+        users[:, :, -1] *= spread
+        products[:, :, -2] *= spread
+        return users, products
+
+
+def train_sweep(
+    model: MultitaskModel,
+    weights: Weights,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    oracle: Any = None,
+    after_epoch: Callable[[int], None] | None = None,
+    **settings: Any,
+) -> Sweep:
+    """Train a copy of `model` for each pair of weights, all in one run, and score them on the test rows.
+
+    `oracle` is a generated shop's `Oracle`, if there is one; `after_epoch` and the `settings` are those of
+    `train_model`: epochs, batch_size, learning_rate, seed. `model` itself stays untrained, and can be used again.
+    """
+    stack = StackedModel(model, weights)
+    train_model(stack, train, after_epoch=after_epoch, **settings)
+    head = model.ranking.head
+    vocabulary = model.user_tower.vocabulary
+    return assemble_sweep(
+        np.array(weights, float),
+        *stack.tables(),
+        mean=float(head.mean),
+        taste=float(head.spread * head.scale),
+        users=vocabulary.users,
+        products=vocabulary.products,
+        train=train,
+        test=test,
+        oracle=oracle,
+    )

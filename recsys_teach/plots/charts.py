@@ -1,0 +1,180 @@
+"""Charts: each takes a frame and returns its axes and one line of words that say the same.
+
+The words are for readers who can't see the picture; `show` prints them under it. The look is that of `style`.
+"""
+
+from textwrap import fill
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.dates import AutoDateLocator
+from matplotlib.ticker import MaxNLocator
+
+from recsys_teach.plots import style
+from recsys_teach.plots.style import BLUE, GREY, HATCHED, ORANGE, Picture, styled, three
+from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP
+
+FLOORS = {"random", "popularity", "global mean", "damped biases"}  # they need no training: hatched
+
+
+@styled
+def long_tail(reviews: pd.DataFrame) -> Picture:
+    """Plot the reviews of each product, the most reviewed first, and how many products hold half of them."""
+    counts = reviews[PRODUCT].value_counts().to_numpy()
+    half = int(np.searchsorted(counts.cumsum(), counts.sum() / 2)) + 1
+    ax = style.axes("product, most reviewed first", "reviews")
+    for part, look in ((counts, {"color": GREY, "alpha": 0.4}), (counts[:half], {"color": BLUE})):
+        ax.fill_between(np.arange(len(part) + 1), np.append(part, part[-1]), step="post", **look)
+    ax.axvline(half, color=BLUE, linestyle="--")
+    ax.annotate("← half of all reviews", (half, counts[0]), (6, 0), textcoords="offset points", va="top", color=BLUE)
+    return ax, f"The {half:,} most reviewed of {len(counts):,} products hold half of the {counts.sum():,} reviews."
+
+
+@styled
+def rating_shares(reviews: pd.DataFrame) -> Picture:
+    """Plot how often each number of stars was given."""
+    shares = reviews[RATING].value_counts(normalize=True).sort_index()
+    ax = style.axes("stars", "share of the reviews")
+    ax.bar([f"{stars:g}" for stars in shares.index], shares, color=BLUE)
+    return ax, "Stars: " + ", ".join(f"{stars:g} ({share:.0%})" for stars, share in shares.items()) + "."
+
+
+@styled
+def timeline(train: pd.DataFrame, test: pd.DataFrame) -> Picture:
+    """Plot the reviews of each month in both parts of a split."""
+    months = [part[TIMESTAMP].dt.tz_localize(None).dt.to_period("M").value_counts() for part in (train, test)]
+    index = months[0].index.union(months[1].index).sort_values()
+    lower, upper = (counts.reindex(index, fill_value=0) for counts in months)
+    ax = style.axes("month", "reviews")
+    ax.bar(index.to_timestamp(), lower, width=25, color=BLUE, label="train")
+    ax.bar(index.to_timestamp(), upper, width=25, bottom=lower, color=ORANGE, label="test", **HATCHED)
+    ax.xaxis.set_major_locator(AutoDateLocator(maxticks=7))
+    ax.set_ylim(0, 1.05 * (lower + upper).max())
+    style.legend_above(ax)
+    first, last, end = test[TIMESTAMP].min(), test[TIMESTAMP].max(), train[TIMESTAMP].max()
+    return ax, f"Test reviews run from {first:%d %B %Y} to {last:%d %B %Y}; training goes up to {end:%d %B %Y}."
+
+
+@styled
+def ladder(board: pd.DataFrame, metric: str = "hit@10") -> Picture:
+    """Plot one metric of a scoreboard as bars, in the order of its rows, and the oracle as a line: the ceiling."""
+    values = board[metric].dropna()
+    models = values.drop("oracle", errors="ignore")[::-1]  # bars are numbered upwards
+    ax = style.axes(metric, "", height=1.2 + 0.4 * len(models))
+    if "oracle" in values:
+        ax.axvline(values["oracle"], color=ORANGE, linestyle="--", label=f"ceiling {values['oracle']:.3f}")
+    for place, (name, value) in enumerate(models.items()):
+        look: dict[str, Any] = {"color": GREY, "label": "floor", **HATCHED} if name in FLOORS else {"color": BLUE}
+        ax.barh(place, value, **look)
+        ax.annotate(f"{value:.3f}", (value, place), (4, 0), textcoords="offset points", va="center")
+    ax.set_yticks(range(len(models)), models.index)
+    style.legend_above(ax)
+    ax.margins(x=0.12)
+    return ax, f"{metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items()) + "."
+
+
+@styled
+def lines(table: pd.DataFrame, y: str) -> Picture:
+    """Plot each column of a table as a line over its index, which names the x axis; `y` names the other."""
+    ax = style.axes(str(table.index.name or ""), y)
+    for name, colour, marker, dash in zip(table, style.COLOURS, style.MARKERS, ("-", "--", ":", "-.") * 2):
+        ax.plot(table.index, table[name], marker=marker, linestyle=dash, color=colour, label=str(name))
+    if pd.api.types.is_integer_dtype(table.index):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    style.legend_above(ax)
+    spans = (
+        f"{name} {three(values.iloc[0])} at first, {three(values.iloc[-1])} at last" for name, values in table.items()
+    )
+    return ax, f"{y[:1].upper()}{y[1:]}: " + "; ".join(spans) + "."
+
+
+def learning_curves(curve: pd.DataFrame) -> Picture:
+    """Plot errors by epoch: columns `train` and `validation`, indexed by epoch from 1."""
+    ax, _ = lines(curve[["train", "validation"]].rename_axis("epoch"), "rmse (stars)")
+    best, last = curve["validation"].idxmin(), curve.iloc[-1]
+    words = f"Training rows: {curve['train'].iloc[0]:.3f} down to {last['train']:.3f}. Validation rows: "
+    return ax, words + f"best in epoch {best} ({curve['validation'].min():.3f}), {last['validation']:.3f} at last."
+
+
+@styled
+def trade_off(
+    points: pd.DataFrame,
+    *,
+    floor: tuple[str, float] | None = None,
+    rival: tuple[str, float, float] | None = None,
+    log_x: bool = False,
+) -> Picture:
+    """Plot the second column of `points` over the first: a line through its rows, named by the index if there is room.
+
+    `floor` (name, y) is a dashed line, `rival` (name, x, y) a square; with `log_x`, x is on a logarithmic scale.
+    """
+    rows = [(f"{name:g}" if isinstance(name, float) else str(name), x, y) for name, x, y in points.itertuples()]
+    ax = style.axes(*points.columns)
+    ax.plot(points.iloc[:, 0], points.iloc[:, 1], "o-", color=BLUE, label=f"at each point: {points.index.name}")
+    if log_x:
+        ax.set_xscale("log")
+        ax.xaxis.set(major_formatter="{x:g}", minor_formatter="")  # exponents would be too small to read
+    if floor:
+        ax.axhline(floor[1], color=GREY, linestyle="--", label=f"{floor[0]} {three(floor[1])}")
+    if rival:
+        ax.plot(*rival[1:], "s", color=ORANGE, markersize=11, label=rival[0])
+    ax.margins(0.08)
+    style.legend_above(ax)
+    style.name_points(ax, rows)
+    words = f"{points.index.name}, as ({', '.join(points.columns)}): "
+    words += ", ".join(f"{name} ({three(x)}, {three(y)})" for name, x, y in [*rows, *([rival] if rival else [])])
+    return ax, words + (f"; the floor, {floor[0]}, is at {three(floor[1])}." if floor else ".")
+
+
+@styled
+def calibration(predicted: np.ndarray, ratings: pd.Series, *, bins: int = 10) -> Picture:
+    """Plot the mean rating by predicted rating, in bins of as many rows; on the diagonal, predictions are right."""
+    frame = pd.DataFrame({"predicted": predicted, "rating": ratings.to_numpy()}).dropna()
+    places = frame["predicted"].rank(method="min") - 1  # equal predictions stay together
+    means = frame.groupby(places * bins // len(frame)).mean()
+    ax = style.axes("predicted stars", "stars given (mean)")
+    ends = [means.min().min(), means.max().max()]
+    ax.plot(ends, ends, color=GREY, linestyle="--", label="right on average")
+    ax.plot(means["predicted"], means["rating"], "o-", color=BLUE, label="the model")
+    style.legend_above(ax)
+    low, high = means.iloc[0], means.iloc[-1]
+    words = f"Where it says {low['predicted']:.2f} stars, {low['rating']:.2f} were given on average; "
+    return ax, words + f"where it says {high['predicted']:.2f}, {high['rating']:.2f}."
+
+
+@styled
+def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = None) -> Picture:
+    """Plot retrieval (`hit@10`, right is better) against ratings (`rmse`, up is better), a point for each row.
+
+    Points on the Pareto front are filled and joined, dominated ones hollow; they are named where there is room. `floor`
+    and `ceiling` are the best of the baselines and the oracle: Series with `hit@10` and `rmse`.
+    """
+    front = points[on_front(points)].sort_values("hit@10")
+    ax = style.axes("hit@10 →", "rmse (stars, up is better)")
+    ax.plot(points["hit@10"], points["rmse"], "o", color=BLUE, fillstyle="none", label="dominated")
+    ax.plot(front["hit@10"], front["rmse"], "o-", color=BLUE, label="Pareto front")
+    ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
+    if ceiling is not None:
+        ax.plot(ceiling["hit@10"], ceiling["rmse"], "*", color=ORANGE, markersize=11, label="ceiling")
+    ax.margins(0.08)
+    ax.invert_yaxis()
+    style.legend_above(ax)
+    style.name_points(ax, list(pd.concat([front, points.drop(front.index)])[["hit@10", "rmse"]].itertuples()))
+    spans = ", ".join(f"{name} ({point['hit@10']:.3f}, {point['rmse']:.3f})" for name, point in front.iterrows())
+    return ax, f"On the Pareto front, as (hit@10, RMSE): {spans}."
+
+
+def on_front(points: pd.DataFrame) -> pd.Series:
+    """Return for each point whether no other is at least as good in `hit@10` and `rmse`, and better in one."""
+    hits, errors = points["hit@10"].to_numpy(), points["rmse"].to_numpy()
+    as_good = (hits[None, :] >= hits[:, None]) & (errors[None, :] <= errors[:, None])
+    better = (hits[None, :] > hits[:, None]) | (errors[None, :] < errors[:, None])
+    return pd.Series(~(as_good & better).any(axis=1), points.index)
+
+
+def show(picture: Picture) -> None:
+    """Show a picture and print its words under it, in lines that fit: a notebook may cut a long one inside a number."""
+    plt.show()
+    print(fill(picture[1], 100, break_on_hyphens=False))  # noqa: T201
