@@ -21,9 +21,7 @@ SCRIPTS = [
     "training_speed",
     "time_to_quality",
     "evaluation",
-    "evaluation_memory",
     "sweep_time",
-    "notebook_time",
     "notebook_memory",
     "start_up",
     "growth",
@@ -31,9 +29,7 @@ SCRIPTS = [
     "serving_latency",
     "prepare_scale",
     "stream_speed",
-    "two_workers",
     "worker_steps",
-    "limits",
 ]
 HERE = Path(__file__).parent
 PACKAGES = ["tensorflow", "tf-keras", "tensorflow-recommenders", "numpy", "pandas"]

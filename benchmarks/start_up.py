@@ -29,7 +29,7 @@ def main() -> None:
     rows = [
         row(
             "`recsys-teach compare`, the whole ladder",
-            ["-m", "recsys_teach.cli", "compare"],
+            ["-m", "recsys_teach", "compare"],
             ["-c", "import tensorflow_recommenders"],
             at_most=COMPARE_TIMES,
             repeats=COMPARE_REPEATS,

@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from side_by_side import REPEATS, Row, ratios, report
 
-LANES, PART_ROWS = 8, 250_000
+from recsys_teach.scale.folder import FORMAT
+
+SHARDS, PART_ROWS = 8, 250_000
 USERS, PRODUCTS = 500_000, 100_000
 FEW, MANY = 1_000_000, 10_000_000
 BATCHES = (4_096, 16_384)
@@ -29,8 +31,8 @@ def write(folder: Path, rows: int) -> None:
     """A folder of random training rows; without the tables of users and products, which `stream` doesn't read."""
     (folder / "train").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for shard in range(LANES):
-        left = rows // LANES
+    for shard in range(SHARDS):
+        left = rows // SHARDS
         for part, start in enumerate(range(0, left, PART_ROWS)):
             size = min(PART_ROWS, left - start)
             columns = {
@@ -39,7 +41,9 @@ def write(folder: Path, rows: int) -> None:
                 "rating": rng.integers(1, 6, size).astype(np.float32),
             }
             pq.write_table(pa.table(columns), folder / "train" / f"{shard:02}-{part:04}.parquet")
-    manifest = {"format": 1, "shards": LANES, "rows": {"train": rows // LANES * LANES}}
+    numbers = {"users": USERS, "products": PRODUCTS, "mean_rating": 3.0, "rating_spread": 1.4, "damping": 5.0}
+    parts = {"train": rows // SHARDS * SHARDS, "validation": 0, "test": 0}
+    manifest = {"format": FORMAT, "shards": SHARDS, "rows": parts, **numbers}
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

@@ -40,7 +40,7 @@ def main() -> None:
         pinned = f"tests/environments/{name}.in", *EXTRAS_OF_TESTS, "--python-platform", "linux"
         renew(f"tests/environments/{name}.txt", "pyproject.toml", *pinned, python=python)
     oldest = PYTHONS["linux"][0]
-    for name in ("classic", "audit"):
+    for name in ("classic", "audit", "mutants"):
         renew(f"requirements/{name}.txt", f"requirements/{name}.in", "--universal", python=oldest)
     site = "requirements/site.txt", "requirements/site.in", "--universal"
     renew(*site, python=oldest)

@@ -1,12 +1,10 @@
-"""Runs, stores, cleans, measures notebooks: `python tools/notebook_tool.py run|store|clean|minutes [NOTEBOOK ...]`."""
+"""Runs, stores and cleans notebooks: `python tools/notebook_tool.py run|store|clean [NOTEBOOK ...]`."""
 
 import argparse
-import math
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import takewhile
 from pathlib import Path
 
 import nbformat
@@ -29,7 +27,6 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
-LINK_TARGET = re.compile(r"\]\([^)\s]*\)")
 LOCAL_PATH = re.compile(r"(/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\)\w")
 
 
@@ -106,17 +103,6 @@ def without_outputs(notebook: NotebookNode) -> NotebookNode:
     for cell in code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     return notebook
-
-
-def minutes(notebook: NotebookNode) -> int:
-    """How long it takes to read up to the exercises: words of prose and code, 120 a minute, up to the next five.
-
-    The set-up cell, which is the same everywhere, and addresses of links aren't read.
-    """
-    read = takewhile(lambda cell: not cell.source.startswith("## Exercises"), notebook.cells)
-    text = [LINK_TARGET.sub("]", cell.source) for cell in read if "find_spec" not in cell.source]
-    words = sum(len(re.findall(r"\w+", part)) for part in text)
-    return 5 * math.ceil(words / (5 * 120))
 
 
 def execute(path: Path, bar: tqdm) -> NotebookNode:
@@ -210,20 +196,14 @@ def write(notebook: NotebookNode, path: Path) -> None:
         nbformat.write(notebook, unfinished)
 
 
-def print_minutes(paths: list[Path]) -> None:
-    """Print how long each takes to read."""
-    for path in paths:
-        print(f"{minutes(nbformat.read(path, as_version=4)):3} minutes  {path.name}")
-
-
 def main() -> None:
     """Do what the first argument says, to all notebooks or to those named after it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["run", "store", "clean", "minutes"])
+    parser.add_argument("what", choices=["run", "store", "clean"])
     parser.add_argument("notebooks", nargs="*", type=Path, default=sorted(NOTEBOOKS.glob("*.ipynb")))
     arguments = parser.parse_args()
     try:
-        what = {"run": run, "store": store, "clean": clean_stored, "minutes": print_minutes}[arguments.what]
+        what = {"run": run, "store": store, "clean": clean_stored}[arguments.what]
         what(arguments.notebooks)
     except CellFailedError as error:
         sys.exit(str(error))

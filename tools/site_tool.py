@@ -19,9 +19,9 @@ from nbformat import NotebookNode
 from pages import without_far_pictures
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["*.md", "notebooks/*.md", "benchmarks/*"]
-LINKED = ["*.yml", "*.py", "LICENSE", "Makefile", "recsys_teach/**/*.py", "requirements/*", "tests/**/*.py", "tools/*.py"]
-LINKED += [".github/workflows/*"]
+PAGES = ["*.md", ".github/*.md", "notebooks/*.md", "benchmarks/*"]
+LINKED = ["*.yml", "LICENSE", "Makefile", "pyproject.toml", "recsys_teach/**/*.py", "notebooks/*.py", "requirements/*"]
+LINKED += ["tests/**/*.py", "tools/*.py", ".github/workflows/*"]
 
 
 def lay_out(source: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import fixed_training as fixed
 import pytest
 
-KNOWN = json.loads(Path(__file__).with_name("fixed_training.json").read_text())
+KNOWN = json.loads(Path(__file__).parents[1].joinpath("fixed_training.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Guards for notebooks under nbval, which by itself forgives more than a regression test should, and says less."""
+"""Guards for notebooks under nbval, which by itself is less strict and less clear than a regression test should be."""
 
 import ast
 import os
@@ -12,18 +12,19 @@ from types import SimpleNamespace
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
+collect_ignore = ["conftest.py"]  # it holds no doctests, and there are two of this name
+
 os.environ["TQDM_DISABLE"] = "1"  # for the kernels: progress bars are for people
-os.environ.setdefault("MPLBACKEND", "Agg")  # for the unit tests; kernels choose their own
 
 if folder := os.environ.get("RECSYS_TEACH_DATA"):
-    os.environ["RECSYS_TEACH_DATA"] = os.path.abspath(folder)  # kernels work in notebooks/, not here
+    os.environ["RECSYS_TEACH_DATA"] = os.path.abspath(folder)  # kernels work in notebooks/
 
 OUTPUT_TIMEOUT = 60  # seconds to wait for a cell's outputs; nbval's own 5 are too few for a busy machine
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
 class Failure:
-    """What pytest asks of a report: the whole of it, and one line for the summary at the end."""
+    """A report as pytest needs it: the whole text, and one line for the summary at the end."""
 
     def __init__(self, reason, report):
         self.reprcrash, self.report = SimpleNamespace(message=reason), report
@@ -36,7 +37,7 @@ class Failure:
 
 
 class Cell(IPyNbCell):
-    """A cell whose failure is told in one line: the notebook, the cell, and why; nbval's own report comes below."""
+    """A cell whose failure begins with one line: the notebook, the cell, and why; nbval's own report comes below."""
 
     difference = "its output is not of the kind that is stored"
 
@@ -110,9 +111,10 @@ def pytest_make_collect_report(collector):
 
 
 def pytest_collection_modifyitems(config, items):
-    """The longest file first, or of two processes one would wait for the other at the end."""
-    config.option.cov_source = None  # or nbval would count what notebooks run as tested
-    items.sort(key=lambda item: item.path.name != "test_run_all_in_browser.py")
+    config.option.cov_source = None  # or nbval would count code that notebooks run as tested
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            item.add_marker("notebook")
 
 
 def pytest_runtest_setup(item):

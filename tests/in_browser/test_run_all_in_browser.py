@@ -17,7 +17,7 @@ from test_lab_in_browser import use_the_lab
 
 from recsys_teach.files.downloads import amazon_sample
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 WARNING = re.compile(r"\w*Warning:|WARNING|warn\(")
 BROKEN = re.compile("Loading widget|Error displaying widget|model not found", re.IGNORECASE)

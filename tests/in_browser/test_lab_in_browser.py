@@ -14,7 +14,7 @@ from recsys_teach.lab.sweep import assemble_sweep
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "05_multitask.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_multitask.ipynb"
 TRAIN = "Train exactly these weights"
 FAIL = """
 def fails(pairs, after_epoch=None):

@@ -18,7 +18,7 @@ from recsys_teach import exercises
 from recsys_teach.evaluation import row_metrics, scoreboard
 from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, same
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("0*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))
 ALL = list(exercises.EXERCISES.values())
 MISTAKES = [(exercise, *mistake) for exercise in ALL for mistake in exercise.mistakes]
 each_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.number)

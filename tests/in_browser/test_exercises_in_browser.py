@@ -8,7 +8,7 @@ from browser import front_end
 from nbformat.v4 import new_code_cell
 from playwright.sync_api import expect
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "01_data.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_data.ipynb"
 
 
 @pytest.mark.parametrize("kind", ["lab", "classic"])

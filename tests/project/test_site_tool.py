@@ -10,7 +10,7 @@ import site_tool
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from site_pages import Page, sphinx_python
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = """# Planted
 
 ## The package

@@ -1,4 +1,4 @@
-"""What every committed notebook keeps to, and the guards that hold it to that under nbval."""
+"""The rules for committed notebooks, and the guards of `notebooks/conftest.py` under nbval."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import notebook_tool as tool
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COURSE = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -24,65 +24,6 @@ def read(path):
 def test_notebook_is_fit_to_be_committed(path):
     assert tool.problems(read(path)) == []
     assert tool.clean(read(path)) == read(path), "run `make clean-notebooks`"
-
-
-def neighbours(path):
-    """The links to the notebooks before and after this one, and to the glossary, as a notebook has them at its top."""
-    place = PATHS.index(path)
-    names = [(PATHS[other].name, title_of(PATHS[other])) for other in (place - 1, place + 1) if 0 <= other < len(PATHS)]
-    links = [f"[{title}]({name})" for name, title in names]
-    if place > 0:
-        links[0] = "← " + links[0]
-    if place < len(PATHS) - 1:
-        links[-1] += " →"
-    return " · ".join([*links, "[Glossary](glossary.md)"])
-
-
-def title_of(path):
-    """Such as `01 · Data`."""
-    return read(path).cells[0].source.splitlines()[0].removeprefix("# ").split(":")[0]
-
-
-@COURSE
-def test_notebook_opens_with_its_purpose_its_links_and_its_set_up(path):
-    first, second, *_ = read(path).cells
-    title, _, links, *_ = first.source.splitlines()
-    assert title.startswith(f"# {path.stem[:2]} · ")
-    assert links == neighbours(path)
-    for part in ("**You will be able to**", "**You need**", "**Time**"):
-        assert part in first.source
-    assert second.source == read(PATHS[0]).cells[1].source, "the set-up cell is the same everywhere"
-
-
-SECTIONS = ("## The scoreboard", "## What was simplified", "## Exercises")
-
-
-@COURSE
-def test_notebook_ends_on_the_scoreboard_exercises_and_what_comes_next(path):
-    cells = read(path).cells
-    headings = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
-    places = [headings.index(section) for section in SECTIONS]
-    assert places == sorted(places)
-    boards = [number for number, cell in enumerate(cells) if "scoreboard" in cell.metadata.get("tags", [])]
-    exercises = next(number for number, cell in enumerate(cells) if cell.source.startswith("## Exercises"))
-    assert boards[-1] < exercises
-    assert any("text/html" in output.get("data", {}) for output in cells[boards[-1]].outputs)
-    assert cells[exercises].source.replace(f"{path.stem[:2]}.1", "01.1") == introduction()
-    last = cells[-1].source
-    assert "**You can now**" in last
-    assert "**Next:**" in last or path == PATHS[-1]
-
-
-def introduction():
-    """What stands above the exercises, in the words of the first notebook."""
-    return next(cell.source for cell in read(PATHS[0]).cells if cell.source.startswith("## Exercises"))
-
-
-@COURSE
-def test_notebook_asks_before_it_tells(path):
-    prose = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
-    sections = sum(text.startswith("## ") or "\n## " in text for text in prose)
-    assert sum("**Guess first:**" in text for text in prose) >= min(4, sections - len(SECTIONS))
 
 
 @COURSE
@@ -163,8 +104,8 @@ def test_problems_are_named():
 
 def guarded(folder, *arguments):
     """Run pytest in this folder with this project's options and guards; the process that did."""
-    for name in ("conftest.py", "pyproject.toml"):
-        (folder / name).write_text((ROOT / name).read_text())
+    for name in ("notebooks/conftest.py", "pyproject.toml"):
+        (folder / Path(name).name).write_text((ROOT / name).read_text())
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--color=no", *arguments]
     env = os.environ | {"COLUMNS": "200"}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
@@ -201,7 +142,3 @@ def test_a_checked_cell_without_a_stored_output_is_rejected(tmp_path, stored):
 def test_timeouts_are_set(pytestconfig):
     assert pytestconfig.option.nbval_cell_timeout == 300
     assert pytestconfig.option.nbval_kernel_startup_timeout == 120
-    sys.path.insert(0, str(ROOT))
-    import conftest
-
-    assert conftest.OUTPUT_TIMEOUT == 60

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from full_disk import full_disk
-from test_serving import TRAIN, CountryTower, planted
+from test_server import TRAIN, CountryTower, planted
 
 from recsys_teach.backend import tf
 from recsys_teach.serving import saved_model as module

@@ -14,7 +14,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 METADATA = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, GROUPS = METADATA["project"], METADATA["dependency-groups"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]

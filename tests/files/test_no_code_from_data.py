@@ -19,7 +19,7 @@ from recsys_teach.scale.resume import open_database
 
 # What is called. Ruff's rules S find much of this, too, but a comment can silence them.
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATTERNS = ("recsys_teach/**/*.py", "tools/*.py", "benchmarks/*.py", "notebooks/**/*.ipynb", "notebooks/*.py")
 SOURCES = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
 

@@ -1,0 +1,21 @@
+"""Settings of the unit tests: no progress bars, no windows, the order of the files, and the marker of the browser."""
+
+import os
+from pathlib import Path
+
+collect_ignore = ["conftest.py"]  # it holds no doctests, and there are two of this name
+
+os.environ["TQDM_DISABLE"] = "1"
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+if folder := os.environ.get("RECSYS_TEACH_DATA"):
+    os.environ["RECSYS_TEACH_DATA"] = os.path.abspath(folder)
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent / "in_browser"
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("browser")
+    # The longest file first, or of two processes one would wait for the other at the end.
+    items.sort(key=lambda item: item.path.name != "test_run_all_in_browser.py")
