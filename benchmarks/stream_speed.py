@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from side_by_side import REPEATS, Row, ratios, report
 
-from recsys_teach.scale.folder import FORMAT
+from recsys_teach.scale.prepared_folder import FORMAT
 
 SHARDS, PART_ROWS = 8, 250_000
 USERS, PRODUCTS = 500_000, 100_000

@@ -20,18 +20,18 @@ SHOP = {"users": 5_000, "products": 500}
 
 def work(folder: Path, batch_size: int, checkpoints: str) -> None:
     """Train, alone or as the worker that TF_CONFIG names, and print milliseconds a step of each epoch but the first."""
-    from recsys_teach.scale import training
-    from recsys_teach.scale.folder import read_manifest
+    from recsys_teach.scale import distributed
+    from recsys_teach.scale.prepared_folder import read_manifest
 
     ends = []
 
-    class Progress(training.Progress):
+    class Progress(distributed.Progress):
         def on_epoch_end(self, epoch, logs=None):
             ends.append(time.perf_counter())
             super().on_epoch_end(epoch, logs)
 
-    training.Progress = Progress
-    training.train_prepared(folder, epochs=EPOCHS, batch_size=batch_size, checkpoints=checkpoints)
+    distributed.Progress = Progress
+    distributed.train_prepared(folder, epochs=EPOCHS, batch_size=batch_size, checkpoints=checkpoints)
     steps = read_manifest(folder)["rows"]["train"] // batch_size
     print(json.dumps([1e3 * (late - early) / steps for early, late in itertools.pairwise(ends)]))
 

@@ -22,7 +22,7 @@ myst_heading_anchors = 4
 html_math_renderer = "mathml"
 
 # The package: what has a docstring of its own. What Keras' classes bring along stays out.
-autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_default_options = {"members": True, "member-order": "bysource", "ignore-module-all": True}
 autodoc_inherit_docstrings = False
 autodoc_preserve_defaults = True
 add_module_names = False

@@ -90,7 +90,7 @@ def check_reviews(
         source: what the sentences call the table.
         unrated: True: a rating may be missing (NaN): something was bought, and nobody said how good it was. Or the
             values that mean just that, such as [-1], or [""] for what is missing or empty.
-        decimal, dayfirst: how numbers and dates are written in texts: see `reading.Reading`.
+        decimal, dayfirst: how numbers and dates are written in texts: see `files.formats.Reading`.
 
     Raises:
         ValueError: no rows; a required column missing; an id that is missing, blank, or neither text nor a whole

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.baselines import DampedBiases
-from recsys_teach.scale.folder import FORMAT
+from recsys_teach.scale.prepared_folder import FORMAT
 from recsys_teach.splits import split_at_random
 
 SHARDS = 8

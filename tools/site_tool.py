@@ -71,7 +71,7 @@ def write_reference(folder: Path) -> None:
     for room in (package, *rooms):
         files = sorted(path for path in room.glob("*.py") if not path.stem.startswith("_"))
         if room.name == "exercises":  # the other files hold the solutions
-            files = [path for path in files if path.stem in {"closing", "exercise"}]
+            files = [path for path in files if path.stem in {"exercise", "final_challenge"}]
         names = [".".join(path.relative_to(package).with_suffix("").parts) for path in files]
         if room != package:
             names, files = [room.name, *names], [room / "__init__.py", *files]

@@ -176,7 +176,7 @@ def train(
     """
     from recsys_teach.scale.batches import read_train
     from recsys_teach.scale.cluster import is_chief
-    from recsys_teach.scale.training import evaluate_prepared, remove_checkpoints, train_prepared
+    from recsys_teach.scale.distributed import evaluate_prepared, remove_checkpoints, train_prepared
     from recsys_teach.serving.saved_model import export as write
     from recsys_teach.serving.saved_model import workplace
     from recsys_teach.serving.server import Server

@@ -6,16 +6,25 @@ And the closing challenge: `challenge` and `submit`.
 import os
 from typing import Any
 
-from recsys_teach.exercises import amazon, data, multitask, ranking, retrieval, scale, serving, towers
-from recsys_teach.exercises.closing import challenge as challenge
-from recsys_teach.exercises.closing import submit as submit
+from recsys_teach.exercises import (
+    nb01_data,
+    nb02_towers,
+    nb03_retrieval,
+    nb04_ranking,
+    nb05_multitask,
+    nb06_amazon,
+    nb07_serving,
+    nb08_scale,
+)
 from recsys_teach.exercises.exercise import Exercise, Feedback, Folded
+from recsys_teach.exercises.final_challenge import challenge as challenge
+from recsys_teach.exercises.final_challenge import submit as submit
 
-EXERCISES: dict[str, Exercise] = {
-    exercise.number: exercise
-    for module in (*(data, towers, retrieval, ranking, multitask, amazon, serving, scale),)
-    for exercise in module.EXERCISES
-}
+NOTEBOOKS = (
+    *(nb01_data, nb02_towers, nb03_retrieval, nb04_ranking),
+    *(nb05_multitask, nb06_amazon, nb07_serving, nb08_scale),
+)
+EXERCISES: dict[str, Exercise] = {exercise.number: exercise for module in NOTEBOOKS for exercise in module.EXERCISES}
 CLOSED = "RECSYS_TEACH_SOLUTIONS"  # set to "closed", or anything but "open", it keeps the solutions folded up
 
 

@@ -1,6 +1,6 @@
 """Loading: a reviews table from the generated shop, the Amazon sample, a file, or a DataFrame.
 
-Files are read by `reading` piece by piece; this module names their columns, and `schema` checks every piece. `prepare`
+Files are read by `formats` piece by piece; this module names their columns, and `schema` checks every piece. `prepare`
 takes the same pieces, so that a file is understood in the same way, whatever its size.
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from recsys_teach._util import escape_controls, listed, same_everywhere
 from recsys_teach.files.downloads import amazon_sample
-from recsys_teach.files.reading import Reading, read_pieces
+from recsys_teach.files.formats import Reading, read_pieces
 from recsys_teach.schema import (
     CATEGORY,
     OPTIONAL,
@@ -77,7 +77,7 @@ def load_reviews(
         columns: your column names to ours, such as {"customer": "user_id"}, on top of those that are known: our own,
             those of Amazon's releases, Yelp and MovieLens.
         sep, encoding, decimal, dayfirst, header, unrated: how the file is written, if that can't be found out: see
-            `reading.Reading`.
+            `formats.Reading`.
 
     Raises:
         FileNotFoundError, ConnectionError, OSError, ValueError: each with one sentence of what was found, where,

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
 from recsys_teach.features import Ids, Vocabulary
-from recsys_teach.scale.folder import parquet_rows, read_manifest, shard_parts
+from recsys_teach.scale.prepared_folder import parquet_rows, read_manifest, shard_parts
 from recsys_teach.schema import PRODUCT, RATING, USER
 
 DTYPES = {USER: np.int64, PRODUCT: np.int64, RATING: np.float32}

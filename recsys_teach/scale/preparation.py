@@ -23,10 +23,10 @@ except ModuleNotFoundError as error:
     ) from error
 
 from recsys_teach import __version__
+from recsys_teach.files.formats import Reading
 from recsys_teach.files.loading import found_path
-from recsys_teach.files.reading import Reading
 from recsys_teach.scale import stages
-from recsys_teach.scale.folder import FORMAT
+from recsys_teach.scale.prepared_folder import FORMAT
 from recsys_teach.scale.resume import already_there, interruptible, known_files, open_database, plain_errors, run_stages
 from recsys_teach.scale.stages import read_source
 

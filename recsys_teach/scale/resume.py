@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from recsys_teach import __version__
 from recsys_teach._util import progress_bar
-from recsys_teach.files.reading import kind_of
+from recsys_teach.files.formats import kind_of
 
 
 def known_files(paths: list[Path]) -> list[dict]:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_teach._util import progress_bar, same_everywhere
+from recsys_teach.files.formats import Reading
 from recsys_teach.files.loading import review_pieces
-from recsys_teach.files.reading import Reading
 from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP, USER
 
 TABLE = """

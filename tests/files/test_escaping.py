@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from recsys_teach import _util
 from recsys_teach._util import escape_controls
 from recsys_teach.cli import commands
-from recsys_teach.exercises import closing
+from recsys_teach.exercises import final_challenge
 from recsys_teach.exercises.exercise import NOT_YET, Feedback, Folded
 from recsys_teach.files.loading import load_reviews
 from recsys_teach.lab import page
@@ -73,12 +73,14 @@ def lab_html(these):
 
 def certificate(these):
     lines = pd.DataFrame({"all": [0.1, 0.2, 0.3, 0.5]}, index=["floor", "yours", "ceiling", "gap closed"])
-    return closing.Certificate(" ".join(these), pd.concat({"hit@10": lines, "rmse": lines}, axis=1))._repr_html_()
+    return final_challenge.Certificate(
+        " ".join(these), pd.concat({"hit@10": lines, "rmse": lines}, axis=1)
+    )._repr_html_()
 
 
 SHOWN = {
     "the lab": lab_html,
-    "feedback": lambda these: Feedback(closing.CHALLENGE, NOT_YET, " ".join(these))._repr_html_(),
+    "feedback": lambda these: Feedback(final_challenge.CHALLENGE, NOT_YET, " ".join(these))._repr_html_(),
     "a hint": lambda these: Folded(" ".join(these), " ".join(these))._repr_html_(),
     "a solution": lambda these: Folded("", " ".join(these), code=True)._repr_html_(),
     "a certificate": certificate,

@@ -20,9 +20,9 @@ import pytest
 
 from recsys_teach.baselines import DampedBiases, Popularity
 from recsys_teach.evaluation import scoreboard
-from recsys_teach.files import reading
+from recsys_teach.files import formats
+from recsys_teach.files.formats import Reading
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.files.reading import Reading
 from recsys_teach.splits import split_at_random
 
 HEAD = b"user_id,product_id,rating\n"
@@ -675,7 +675,7 @@ def test_times_that_only_late_lines_of_json_have_are_not_left_out(tmp_path, prep
 )
 def test_blocks_that_arrow_reads_are_those_that_python_reads(tmp_path, prepared, monkeypatch, late):
     """Blocks of some lines each; a late one holds what Arrow doesn't read, or not as Python does."""
-    monkeypatch.setattr(reading, "BLOCK", 2_000)
+    monkeypatch.setattr(formats, "BLOCK", 2_000)
     line = (
         '{{"user_id": "u{0}", "product_id": "p{1}", "rating": {2}, "summary": "é {0}\\n", '
         '"tags": ["a", {{"b": {0}}}]{3}}}\n'
@@ -715,9 +715,9 @@ def test_blocks_that_arrow_reads_are_those_that_python_reads(tmp_path, prepared,
 
 
 def test_arrow_reads_most_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK", 2_000)
-    taken, by_arrow = [], reading._by_arrow
-    monkeypatch.setattr(reading, "_by_arrow", lambda *of: taken.append(by_arrow(*of)) or taken[-1])
+    monkeypatch.setattr(formats, "BLOCK", 2_000)
+    taken, by_arrow = [], formats._by_arrow
+    monkeypatch.setattr(formats, "_by_arrow", lambda *of: taken.append(by_arrow(*of)) or taken[-1])
     (tmp_path / "a.jsonl").write_bytes(JSON * 100)
     assert len(loaded(tmp_path / "a.jsonl")) == 200
     assert len(taken) > 3

@@ -15,10 +15,8 @@ from playwright.sync_api import expect
 FILE = f"<img src=x onerror={HACK}> $a$.jsonl"
 CELLS = [
     "import pandas as pd\n"
-    "from recsys_teach import diagrams, exercises, plots\n"
-    "from recsys_teach.files.loading import load_reviews\n"
-    "from recsys_teach.lab.view import WeightLab\n"
-    "from recsys_teach.lab.sweep import Sweep\n"
+    "from recsys_teach import exercises, load_reviews, plots\n"
+    "from recsys_teach.lab import Sweep, WeightLab\n"
     "pd.set_option('display.max_colwidth', None)\n"
     f"reviews = load_reviews({FILE!r})\n"
     "products = reviews.drop_duplicates('product_id')\n"
@@ -27,7 +25,7 @@ CELLS = [
     "reviews.groupby('title')[['rating']].mean()",
     "products.set_index('title')[['rating']].T",
     "print(*products['title'], sep='\\n')\nlist(products['title'])",
-    "plots.show(diagrams.in_batch_matrix(products['user_id'], products['product_id']))",
+    "plots.show(plots.in_batch_matrix(products['user_id'], products['product_id']))",
     "def answer(*_):\n    raise KeyError(' '.join(products['title']))\nexercises.check('01.1', answer)",
     "try:\n    load_reviews('$a$ $b$ ' + products['title'][0])\nexcept FileNotFoundError as error:\n    print(error)",
     "lab = WeightLab(Sweep.load('saved.npz'))\nlab.show()",

@@ -73,7 +73,7 @@ class Notebook:
 
 @pytest.fixture(scope="module")
 def notebook():
-    places = [Path(__file__).parent, Path(recsys_teach.__file__).parents[1]]
+    places = [Path(__file__).parent, Path(__file__).parents[1], Path(recsys_teach.__file__).parents[1]]
     environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, places))
     manager, client = start_new_kernel(kernel_name="python3", startup_timeout=PATIENCE, env=environment)
@@ -125,7 +125,7 @@ def test_the_ladder(notebook):
 
 def test_preparing_in_the_middle_of_a_query(notebook, tmp_path):
     notebook.works(f"""
-from recsys_teach import stages
+from recsys_teach.scale import stages
 from recsys_teach.scale.preparation import prepare
 TRAIN[["user_id", "product_id", "rating"]].fillna(3).to_csv({str(tmp_path / "a.csv")!r}, index=False)
 learn = stages.learn
@@ -150,7 +150,7 @@ def test_a_kernel_that_is_killed_while_it_exports_leaves_no_half_version(noteboo
     notebook.works(f"base.ratings(TRAIN)\nserver = Server(base, TRAIN)\nexport(server, {str(tmp_path)!r})")
     cell = f"""
 import os, signal
-from recsys_teach import export as module
+from recsys_teach.serving import saved_model as module
 module.manifest = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 print("now", flush=True)
 export(server, {str(tmp_path)!r})

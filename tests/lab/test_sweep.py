@@ -221,7 +221,8 @@ sweep(scale=2.0).save(sys.argv[1])
 def test_a_process_that_is_killed_while_it_saves_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.npz"
     sweep().save(path)
-    places = os.pathsep.join(str(place) for place in (Path(__file__).parent, Path(recsys_teach.__file__).parents[1]))
+    here = Path(__file__).parent
+    places = os.pathsep.join(map(str, (here, here.parent, Path(recsys_teach.__file__).parents[1])))
     died = subprocess.run([sys.executable, "-c", KILLED, str(path)], env={**os.environ, "PYTHONPATH": places})
     assert died.returncode == -signal.SIGKILL
     assert (Sweep.load(path).user_tables[1] == USERS).all()

@@ -106,7 +106,7 @@ def test_the_reference_has_a_page_for_every_module_and_only_what_is_ours(pages):
     files = [path.relative_to(package) for path in package.rglob("*.py") if not path.stem.startswith("_")]
     modules = {".".join(path.with_suffix("").parts) for path in files}
     solutions = {name for name in modules if name.startswith("exercises.")} - {
-        "exercises.closing",
+        "exercises.final_challenge",
         "exercises.exercise",
     }
     shown = {name.removeprefix("api/").removesuffix(".html") for name in pages if name.startswith("api/")}

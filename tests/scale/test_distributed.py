@@ -21,10 +21,10 @@ import recsys_teach
 from recsys_teach.backend import tf
 from recsys_teach.ladder import choose_defaults
 from recsys_teach.retrieval import gather_from_replicas
-from recsys_teach.scale import training
+from recsys_teach.scale import distributed
 from recsys_teach.scale.batches import read_train
 from recsys_teach.scale.cluster import free_ports
-from recsys_teach.scale.training import (
+from recsys_teach.scale.distributed import (
     Progress,
     epochs_finished,
     open_folder,
@@ -40,7 +40,7 @@ PATIENCE = 600  # seconds until a process is given up
 WORKER = """
 import os, signal, sys
 import numpy as np
-from recsys_teach.scale.training import Progress, is_chief, strategy, train_prepared
+from recsys_teach.scale.distributed import Progress, is_chief, strategy, train_prepared
 
 folder, checkpoints, results, epochs, batch_size, dies = sys.argv[1:]
 if dies == "dies":  # in the middle of the second epoch
@@ -53,13 +53,14 @@ losses.to_json(results + ".json")
 """
 COMMAND = """
 import os, signal, sys
-from recsys_teach import cli, export
+from recsys_teach.cli import app
+from recsys_teach.serving import saved_model
 
 folder, checkpoints, shelf, epochs, batch_size, dies = sys.argv[1:]
 if dies == "dies":  # when all is written, and is no version yet
-    export._numbered = lambda unfinished, folder: os.kill(os.getpid(), signal.SIGKILL)
+    saved_model._numbered = lambda unfinished, folder: os.kill(os.getpid(), signal.SIGKILL)
 arguments = ["--epochs", epochs, "--batch-size", batch_size, "--checkpoints", checkpoints, "--export", shelf]
-cli.app(["train", folder, *arguments])
+app(["train", folder, *arguments])
 """
 
 
@@ -233,7 +234,7 @@ def test_what_was_learned_is_kept_until_the_caller_is_done_with_it(folder, alone
     for ours, theirs in zip(state(model), state(alone[0])):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     with monkeypatch.context() as patch:
-        patch.setattr(training.shutil, "rmtree", interrupt)
+        patch.setattr(distributed.shutil, "rmtree", interrupt)
         with pytest.raises(KeyboardInterrupt):
             remove_checkpoints(folder, tmp_path)
     assert epochs_finished(tmp_path) == 0  # nobody goes on from what is half removed

@@ -16,8 +16,8 @@ from recsys_teach.features import learn_vocabulary
 from recsys_teach.files.amazon import write_amazon
 from recsys_teach.ladder import Defaults, build_multitask
 from recsys_teach.scale.batches import read_train
+from recsys_teach.scale.distributed import Progress, evaluate_prepared, train_prepared
 from recsys_teach.scale.preparation import prepare
-from recsys_teach.scale.training import Progress, evaluate_prepared, train_prepared
 from recsys_teach.serving import saved_model
 from recsys_teach.shop import generate_shop
 

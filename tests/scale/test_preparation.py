@@ -458,7 +458,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_first_stage_that_is_not_done(tm
 
 KILL = """
 import os, signal, sys
-from recsys_teach import prepare, sources, stages
+from recsys_teach.scale import prepare, stages
 
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -467,8 +467,8 @@ if sys.argv[1] == "within a part":
     write, left = stages.pq.write_table, iter(range(3))
     stages.pq.write_table = lambda *args: write(*args) if next(left, None) is not None else kill()
 else:
-    setattr({"progress_bar": sources, "shuffle": stages, "summary": stages}[sys.argv[1]], sys.argv[1], kill)
-prepare.prepare(sys.argv[2], sys.argv[3])
+    setattr(stages, sys.argv[1], kill)
+prepare(sys.argv[2], sys.argv[3])
 """
 
 

@@ -32,7 +32,7 @@ from recsys_teach.ladder import Defaults, build_multitask, defaults_by_rule
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.scale.batches import read_train, read_vocabulary, stream
 from recsys_teach.scale.cluster import is_chief, strategy
-from recsys_teach.scale.folder import parquet_rows, read_manifest, shard_parts
+from recsys_teach.scale.prepared_folder import parquet_rows, read_manifest, shard_parts
 from recsys_teach.schema import PRODUCT, RATING, USER
 from recsys_teach.splits import new_users
 from recsys_teach.training import TASK_LOSSES

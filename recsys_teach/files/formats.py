@@ -1,4 +1,4 @@
-"""Reading: files of reviews as people have them, piece by piece, so that a file may be larger than memory.
+"""Formats: read files of reviews as people have them, piece by piece, so that a file may be larger than memory.
 
 A *piece* is a table of some rows of a file, with the file's own column names: text files hold only text, JSON and
 Parquet what they hold. `loading` decides what the columns mean, and `schema` which rows are valid.

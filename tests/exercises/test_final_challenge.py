@@ -10,7 +10,7 @@ import pytest
 from recsys_teach import exercises
 from recsys_teach.baselines import DampedBiases, Oracle, Popularity
 from recsys_teach.evaluation import row_metrics, scoreboard
-from recsys_teach.exercises import closing as module
+from recsys_teach.exercises import final_challenge as module
 from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET
 from recsys_teach.ladder import build_multitask, choose_defaults, fit_model
 from recsys_teach.shop import generate_shop
