@@ -78,7 +78,7 @@ test: lint classic site-env ## Check everything: style, types, unit tests, noteb
 coverage: $(READY) ## Run the unit tests, and tell which lines and branches of the package they don't reach
 	$(ONE_THREAD) TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests recsys_teach -m 'not browser' --cov
 
-mutants: $(MUTANTS_READY) ## Put faults into the core (two hours): which does no test notice? Or: make mutants ONLY='recsys_teach.metrics.*'
+mutants: $(MUTANTS_READY) ## Put faults into the core (hours): which does no test notice? Or: make mutants ONLY='recsys_teach.metrics.*'
 	$(ONE_THREAD) TQDM_DISABLE=1 $(MUTANTS)/bin/python tools/mutants.py run --max-children $(WORKERS) $(if $(ONLY),'$(ONLY)') > build/mutants.log
 	$(MUTANTS)/bin/python tools/mutants.py results
 

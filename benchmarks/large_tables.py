@@ -18,7 +18,7 @@ from side_by_side import Row, ratios, report, run_process, seconds
 from recsys_teach.backend import tf
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.schema import PRODUCT, RATING, USER
-from recsys_teach.training import epoch_of
+from recsys_teach.training import STEPS_AT_ONCE, many_steps, row_numbers
 
 USERS, ROWS, DIM, BATCHES, REPEATS = (100_000, 1_000_000, 10_000_000), 256_000, 32, (256, 4_096), 3
 
@@ -44,11 +44,13 @@ def rows_a_second(users: int, batch_size: int) -> list[float]:
     rows[RATING] = tf.ones(ROWS)
     corrections = {"log_q": True, "remove_accidental_hits": True, "l2": 0.1, "product_bias": True}
     model = RetrievalModel(*(Table(column, ids) for column, ids in sizes.items()), **corrections)
-    model.compile(optimizer=tf.keras.optimizers.Adagrad(0.1))
+    model.compile(optimizer=tf.keras.optimizers.Adagrad(0.1), steps_per_execution=STEPS_AT_ONCE)
     model.compute_loss({name: values[:2] for name, values in rows.items()})
     model.optimizer.build(model.trainable_variables)
-    epoch = epoch_of(model, model.train_step, rows, batch_size, rng)
-    return [ROWS / seconds(epoch) for _ in range(1 + REPEATS)][1:]
+    steps = many_steps(model, model.train_step, rows, tf.keras.metrics.Mean("loss"))
+    model.make_train_function = lambda: steps
+    flow = {"x": row_numbers(ROWS, batch_size, rng), "steps_per_epoch": -(-ROWS // batch_size)}
+    return [ROWS / seconds(lambda: model.fit(**flow, verbose=0)) for _ in range(1 + REPEATS)][1:]
 
 
 def main() -> None:

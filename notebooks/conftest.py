@@ -46,6 +46,8 @@ class Cell(IPyNbCell):
         if self.options["check"] and (self.cell.execution_count is None or not self.cell.outputs):
             self.raise_cell_error("its output is to be checked, but none is stored: run `make notebooks`")
         super().runtest()
+        if noise := [output.text for output in self.test_outputs if output.get("name") == "stderr"]:
+            self.raise_cell_error(f"it writes to stderr: {noise[0].strip().splitlines()[0]}")
 
     def compare_outputs(self, test, ref, skip_compare=None):
         text = (*self.parent.skip_compare, "text/html")  # a table's text first, for it is easier to read

@@ -1,18 +1,20 @@
-"""Trains any of the models on a table of reviews, fast, and stops where it stops learning."""
+"""Training: Keras' `compile` and `fit` for any of the models, until the validation loss stops falling."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from recsys_teach._util import progress_bar
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids, gather_rows
-from recsys_teach.schema import PRODUCT, RATING
+from recsys_teach.schema import PRODUCT
 from recsys_teach.towers import training_rows
 
-STEPS_AT_ONCE = 100  # a second at the most, of many stacked models: an interrupt is heard in between
-PATIENCE, PROGRESS = 2, 0.001  # training stops when the validation loss hasn't fallen by 0.1 % for two epochs
+STEPS_AT_ONCE = 100  # in one call of TensorFlow, a second at most with many stacked models: then Ctrl-C is heard
+PATIENCE, PROGRESS = 2, 0.001  # training stops if the validation loss hasn't fallen by 0.1 % for two epochs
 TASK_LOSSES = ("rating_loss", "retrieval_loss")
 
 
@@ -26,24 +28,28 @@ def train_model(
     seed: int = 0,
     validation: pd.DataFrame | None = None,
     after_epoch: Callable[[int], None] | None = None,
+    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
 ) -> pd.DataFrame:
     """Train `model` in place with Adagrad; return the losses of each epoch, a row an epoch.
 
     The columns `rating_loss` and `retrieval_loss` are means over the batches. With `validation` rows there are
-    `val_rating_loss`, `val_retrieval_loss` and `validation`, the model's own loss of these rows, which is what its
-    `compute_loss(rows, training=False)` says: for our models the sum of both by their weights. Training stops when
-    that hasn't fallen by a thousandth for two epochs; `losses["validation"].idxmin()` is the best epoch. Validation
-    rows whose product is not in the model's vocabulary are left out of it.
+    `val_rating_loss`, `val_retrieval_loss` and `validation`, the model's own loss of these rows, which is the result of
+    `compute_loss(rows, training=False)`: for our models the weighted sum of both. Training stops if that hasn't fallen
+    by a thousandth for two epochs; `losses["validation"].idxmin()` is the best epoch. Validation rows whose product is
+    not in the model's vocabulary are left out.
 
-    A model that was trained before is trained further: the optimizer goes on with what it has learned, and the order
-    of the rows with the next epoch (`epochs=2` twice is `epochs=4`). `seed` orders the batches; the first weights come
-    from Keras' own seed (`tf.keras.utils.set_random_seed`). `after_epoch` is called with the number of each epoch,
-    from 1, when it has ended. A progress bar shows up where it takes longer than two seconds (`TQDM_DISABLE=1`
+    A model that was trained before is trained further: the optimizer keeps its state, and the order of the rows goes on
+    with the next epoch (`epochs=2` twice is `epochs=4`). `seed` orders the batches; the first weights come from Keras'
+    own seed (`tf.keras.utils.set_random_seed`). `after_epoch` is called with the number of each epoch, from 1, when it
+    has ended. `callbacks` are Keras' own, or yours: in their logs, `loss` and `val_loss` are means over the batches, as
+    all losses are; batches reach them a hundred at a time. A progress bar appears after two seconds (`TQDM_DISABLE=1`
     silences it).
 
     Raises:
-        ValueError: no validation row has a known product, or the model's validation loss isn't a finite number.
+        ValueError: fewer epochs than one; no validation row has a known product; the validation loss isn't finite.
     """
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}: expected 1 or more.")
     towers = model.user_tower, model.product_tower
     rows = training_rows(train, *towers)
     held_back = None
@@ -52,81 +58,114 @@ def train_model(
         if known.empty:
             raise ValueError("no validation row has a product that the model knows: take other rows, or none.")
         held_back = training_rows(known, *towers)
-    if getattr(model, "optimizer", None) is None:
-        model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate))
-    model.optimizer.learning_rate = learning_rate
-    model.compute_loss(
-        gather_rows(rows, [0, 0]), training=True
-    )  # Keras makes all parameters now, and the optimizer its own:
-    model.optimizer.build(model.trainable_variables)  # or else TensorFlow would trace everything twice
+    optimizer = getattr(model, "optimizer", None) or tf.keras.optimizers.Adagrad(learning_rate)
+    optimizer.learning_rate = learning_rate
+    model.compile(optimizer, steps_per_execution=STEPS_AT_ONCE)
+    model.compute_loss(gather_rows(rows, [0, 0]), training=True)  # makes all variables, as `build` those of the
+    optimizer.build(model.trainable_variables)  # optimizer: otherwise TensorFlow would trace everything twice
     rng, trained = np.random.default_rng(seed), getattr(model, "epochs_trained", 0)
     for _ in range(trained):
-        rng.permutation(len(train))  # the orders that it had already
-    learn = epoch_of(model, model.train_step, rows, batch_size, rng)
-    look = epoch_of(model, model.test_step, held_back, batch_size) if held_back else dict
-    losses = []
+        rng.permutation(len(train))  # the orders of earlier epochs
     with progress_bar(total=epochs, desc=type(model).__name__, unit="epoch") as bar:
-        for epoch in range(1, epochs + 1):
-            row, told = learn(), look()
-            model.epochs_trained = trained + epoch
-            shown = [name for name in TASK_LOSSES if name in row]
-            losses.append({name: row[name] for name in shown} | {f"val_{name}": told[name] for name in shown if told})
-            if held_back:
-                losses[-1]["validation"] = _finite(told, model)
-            if after_epoch:
-                after_epoch(epoch)
-            bar.update()
-            if held_back and out_of_patience([row["validation"] for row in losses]):
-                bar.total = epoch  # or else a notebook would leave the bar there in red, as if training had failed
-                break
-    return pd.DataFrame(losses, pd.RangeIndex(1, len(losses) + 1, name="epoch"))
+        report = Report(bar, after_epoch)
+        train_steps = many_steps(model, model.train_step, rows, report.loss)
+        test_steps = many_steps(model, model.test_step, held_back, report.loss) if held_back else train_steps
+        model.make_train_function, model.make_test_function = lambda: train_steps, lambda: test_steps
+        try:
+            model.fit(
+                row_numbers(len(train), batch_size, rng),
+                initial_epoch=trained,
+                epochs=trained + epochs,
+                steps_per_epoch=-(-len(train) // batch_size),
+                validation_data=row_numbers(len(known), batch_size) if held_back else None,
+                validation_steps=-(-len(known) // batch_size) if held_back else None,
+                callbacks=[report, *callbacks],
+                verbose=0,
+            )
+        finally:
+            del model.make_train_function, model.make_test_function
+            model.compile(optimizer)  # makes Keras forget both functions, which hold these rows
+            vars(model).pop("_eval_data_handler", None)  # an interrupted `fit` leaves its validation rows here
+    return pd.DataFrame(report.losses, pd.RangeIndex(1, len(report.losses) + 1, name="epoch"))
 
 
-def epoch_of(
-    model: tfrs.Model, step: Callable, rows: Ids, batch_size: int, rng: np.random.Generator | None = None
-) -> Callable[[], dict[str, float]]:
-    """What takes this step with all rows, batch by batch, and returns the means of the losses over the batches.
+def row_numbers(count: int, batch_size: int, rng: np.random.Generator | None = None) -> tf.data.Dataset:
+    """Return batches of the row numbers 0 … `count` - 1, epoch after epoch without end.
 
-    They are those of the model's metrics, by their names, and `loss`, what `compute_loss` returned.
-
-    With a generator the rows come in a new order every time, so that every epoch also draws new in-batch negatives.
-    TensorFlow takes many steps before it comes back to Python, which is when an interrupt is heard. (Keras' `fit`
-    with a `tf.data` pipeline needed nearly twice the time: it traces the step again and shuffles row by row.)
+    With a generator, every epoch has a new order, and with it new in-batch negatives.
     """
-    count = len(rows[RATING])
-    numbers, number = tf.TensorSpec([count], tf.int64), tf.TensorSpec([], tf.int64)
-    own = tf.keras.metrics.Mean("loss")
 
-    @tf.function(input_signature=[numbers, number, number])
-    def steps(order: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> None:
-        for start in tf.range(first, last, batch_size):
-            told = step(gather_rows(rows, order[start : start + batch_size]))
-            own.update_state(told["loss"])
+    def batched(order: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(tf.ensure_shape(order, [count])).rebatch(batch_size)
 
-    traced = steps.get_concrete_function()  # here and now; or else TensorFlow would warn of the fifth model
-
-    def epoch() -> dict[str, float]:
-        order = tf.constant(rng.permutation(count) if rng else np.arange(count), tf.int64)
-        model.reset_metrics()
-        own.reset_state()
-        for first in range(0, count, STEPS_AT_ONCE * batch_size):
-            last = min(first + STEPS_AT_ONCE * batch_size, count)
-            traced(order, tf.constant(first, tf.int64), tf.constant(last, tf.int64))
-        return {metric.name: float(metric.result()) for metric in (*model.metrics, own)}
-
-    return epoch
+    if rng:
+        draw = partial(rng.permutation, count)
+        numbers = tf.data.Dataset.counter().map(lambda _: tf.numpy_function(draw, [], tf.int64)).flat_map(batched)
+    else:
+        numbers = batched(tf.range(count, dtype=tf.int64)).repeat()
+    options = tf.data.Options()
+    options.autotune.enabled = False  # there is nothing to tune, and `fit` would wait up to 2 s for it at its end
+    options.experimental_optimization.apply_default_optimizations = False
+    return numbers.with_options(options)
 
 
-def _finite(losses: dict[str, float], model: tfrs.Model) -> float:
-    """The validation loss, if it is one that training can be stopped by."""
-    if not np.isfinite(losses["loss"]):
-        name = type(model).__name__
-        raise ValueError(f"the validation loss of {name} is {losses['loss']}: expected a finite number.")
-    return losses["loss"]
+def many_steps(model: tfrs.Model, step: Callable, rows: Ids, loss: tf.keras.metrics.Mean) -> Callable:
+    """Return a function for Keras' `fit` that runs `step` on many batches of rows and returns the means of the losses.
+
+    They are those of the model's metrics, by name, and `loss`, the mean of `compute_loss` (TFRS returns the one of the
+    last batch). A call runs `steps_per_execution` steps. Keras' own function would trace the step twice and compute all
+    means in every step; a dataset that gathers the rows takes a tenth longer than this step, which gathers its own.
+    """
+
+    @tf.function(input_signature=[tf.data.IteratorSpec(tf.TensorSpec([None], tf.int64))])
+    def steps(batches: Iterator) -> dict[str, tf.Tensor]:
+        for _ in tf.range(model.steps_per_execution):
+            results = step(gather_rows(rows, next(batches)))
+            loss.update_state(results["loss"])
+        return {metric.name: metric.result() for metric in (*model.metrics, loss)}
+
+    return steps.get_concrete_function()  # traced once, now: otherwise TensorFlow would warn at the fifth model
+
+
+class Report(tf.keras.callbacks.Callback):
+    """Keeps the losses of each epoch, moves the bar, and stops a training that is `out_of_patience`."""
+
+    def __init__(self, bar: tqdm, after_epoch: Callable[[int], None] | None):
+        super().__init__()
+        self.bar, self.after_epoch = bar, after_epoch
+        self.loss = tf.keras.metrics.Mean("loss")
+        self.losses: list[dict[str, float]] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.loss.reset_state()  # Keras resets only the model's own metrics
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        self.loss.reset_state()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        found = {name: float(value) for name, value in (logs or {}).items()}
+        self.model.epochs_trained = epoch + 1
+        names = [prefix + name for prefix in ("", "val_") for name in TASK_LOSSES]
+        self.losses.append({name: found[name] for name in names if name in found})
+        if "val_loss" in found:
+            self.losses[-1]["validation"] = _finite(found["val_loss"], self.model)
+        if self.after_epoch:
+            self.after_epoch(len(self.losses))
+        self.bar.update()
+        if "val_loss" in found and out_of_patience([row["validation"] for row in self.losses]):
+            self.bar.total = len(self.losses)  # otherwise a notebook would show the bar in red, as after a failure
+            self.model.stop_training = True
+
+
+def _finite(loss: float, model: tfrs.Model) -> float:
+    """Return the validation loss; raise a ValueError if it isn't a finite number."""
+    if not np.isfinite(loss):
+        raise ValueError(f"the validation loss of {type(model).__name__} is {loss}: expected a finite number.")
+    return loss
 
 
 def out_of_patience(validation: Sequence[float]) -> bool:
-    """Has the loss not fallen by a thousandth of its best for two epochs?
+    """Return whether the loss hasn't fallen by a thousandth of its best for two epochs.
 
     >>> out_of_patience([3.0, 2.0, 2.5]), out_of_patience([3.0, 2.0, 2.5, 2.1])
     (False, True)

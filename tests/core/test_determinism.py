@@ -10,6 +10,8 @@ from pathlib import Path
 import fixed_training as fixed
 import pytest
 
+pytestmark = pytest.mark.slow
+
 KNOWN = json.loads(Path(__file__).parents[1].joinpath("fixed_training.json").read_text())
 
 

@@ -19,6 +19,8 @@ from recsys_teach.ladder import Defaults
 from recsys_teach.splits import split_at_random
 from recsys_teach.towers import ProductTower, UserTower
 
+pytestmark = pytest.mark.slow
+
 # Each of them is somebody of their own, to whom another one is similar.
 TRICKY = [
     *("ann", "Ann", "ANN", " ann", "ann ", "ann\t", "ann\u200b", "\ufeffann"),

@@ -16,6 +16,8 @@ from recsys_teach.splits import Split, split_at_random, split_by_time
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 
+pytestmark = pytest.mark.slow
+
 MODELS = ["popularity", "damped biases", "textbook retrieval", "retrieval", "ranking", "multitask"]
 SHOP = generate_shop(users=400, products=120, seed=5)
 SPLIT = split_at_random(SHOP.reviews, seed=5)

@@ -15,8 +15,8 @@ from recsys_teach.lab.sweep import Factors
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import DenseHead, FactorHead, RankingModel
 from recsys_teach.retrieval import RetrievalModel
-from recsys_teach.towers import ProductTower, UserTower
-from recsys_teach.training import PATIENCE, epoch_of, out_of_patience, train_model
+from recsys_teach.towers import ProductTower, UserTower, training_rows
+from recsys_teach.training import PATIENCE, many_steps, out_of_patience, row_numbers, train_model
 
 
 def planted(rows, *, users, seed):
@@ -48,30 +48,11 @@ def weights(model):
     return [variable.numpy() for variable in model.trainable_variables]
 
 
-@pytest.fixture
-def epochs(monkeypatch):
-    """What runs epochs over ten rows, and returns the rows of each batch of each epoch."""
-    monkeypatch.setattr("recsys_teach.training.STEPS_AT_ONCE", 2)
-
-    def run(count, batch_size, rng=None):
-        rows, seen = {"rating": tf.range(10.0), "user_id": tf.range(10)}, []
-
-        def keep(ratings, users):
-            assert ratings.tolist() == users.tolist()
-            seen.append(users.tolist())
-
-        def step(batch):
-            tf.numpy_function(keep, [batch["rating"], batch["user_id"]], [])
-            return {"loss": tf.reduce_sum(batch["rating"])}
-
-        model = SimpleNamespace(reset_metrics=lambda: seen.append("epoch"), metrics=[])
-        one = epoch_of(model, step, rows, batch_size, rng)
-        for _ in range(count):
-            assert one() == {"loss": pytest.approx(45 / -(-10 // batch_size))}
-        starts = [place for place, batch in enumerate(seen) if batch == "epoch"]
-        return [seen[start + 1 : end] for start, end in zip(starts, [*starts[1:], None])]
-
-    return run
+def epochs(count, batch_size, rng=None):
+    """The numbers of ten rows in each batch of each epoch."""
+    many = -(-10 // batch_size)
+    batches = [batch.tolist() for batch in row_numbers(10, batch_size, rng).take(count * many).as_numpy_iterator()]
+    return [batches[start : start + many] for start in range(0, count * many, many)]
 
 
 def test_many_models_are_trained_without_a_warning(caplog):
@@ -83,27 +64,47 @@ def test_many_models_are_trained_without_a_warning(caplog):
     assert caplog.messages == []
 
 
-def test_without_a_generator_the_order_is_kept_in_every_epoch(epochs):
+def test_without_a_generator_the_order_is_kept_in_every_epoch():
     assert epochs(2, 4) == [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]] * 2
     assert epochs(1, 10) == epochs(1, 99) == [[list(range(10))]]
 
 
-def test_every_epoch_holds_every_row_once_in_an_order_of_its_own(epochs):
+def test_every_epoch_holds_every_row_once_in_an_order_of_its_own():
     first, second = epochs(2, 2, np.random.default_rng(0))
     assert [len(batch) for batch in first] == [2] * 5
     assert sorted(np.concatenate(first)) == sorted(np.concatenate(second)) == list(range(10))
     assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in second}
 
 
-def test_the_last_batch_is_what_is_left(epochs):
+def test_the_last_batch_is_what_is_left():
     (batches,) = epochs(1, 3, np.random.default_rng(0))
     assert [len(batch) for batch in batches] == [3, 3, 3, 1]
     assert sorted(np.concatenate(batches)) == list(range(10))
 
 
-def test_the_same_seed_gives_the_same_order(epochs):
+def test_the_same_seed_gives_the_same_order():
     orders = [epochs(2, 4, np.random.default_rng(seed)) for seed in (7, 7, 8)]
     assert orders[0] == orders[1] != orders[2]
+
+
+def test_many_steps_take_whole_rows_and_tell_the_means_over_their_batches():
+    rows, seen = {"rating": tf.range(10.0), "user_id": tf.range(10)}, []
+
+    def keep(ratings, users):
+        assert ratings.tolist() == users.tolist()
+        seen.append(users.tolist())
+
+    def step(batch):
+        tf.numpy_function(keep, [batch["rating"], batch["user_id"]], [])
+        return {"loss": tf.reduce_sum(batch["rating"])}
+
+    model = SimpleNamespace(steps_per_execution=tf.Variable(2), metrics=[])
+    steps = many_steps(model, step, rows, tf.keras.metrics.Mean("loss"))
+    batches = iter(row_numbers(10, 4))
+    assert float(steps(batches)["loss"]) == (6 + 22) / 2
+    model.steps_per_execution.assign(1)
+    assert float(steps(batches)["loss"]) == 45 / 3
+    assert seen == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 def test_training_reports_every_epoch():
@@ -217,6 +218,50 @@ def test_training_twice_is_training_on():
         train_model(twice, TRAIN, epochs=2, batch_size=16, seed=5)
     for ours, theirs in zip(weights(twice), weights(once)):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_training_on_after_an_interrupt_looks_at_its_own_validation_rows():
+    def interrupt(epoch):
+        raise KeyboardInterrupt
+
+    settings = {"rating_weight": 1.0, "retrieval_weight": 1.0}
+    halted = build(MultitaskModel, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(halted, TRAIN, epochs=2, batch_size=16, validation=VALIDATION, after_epoch=interrupt)
+    plain = build(MultitaskModel, **settings)
+    train_model(plain, TRAIN, epochs=1, batch_size=16)
+    some = VALIDATION[:9]
+    losses = [train_model(model, TRAIN, epochs=2, batch_size=16, validation=some) for model in (halted, plain)]
+    pd.testing.assert_frame_equal(*losses, check_exact=True)
+
+
+def test_callbacks_of_keras_see_the_means_and_can_slow_down_and_stop_training():
+    seen, rates = [], []
+
+    class Look(tf.keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((epoch, logs["val_loss"], logs["val_rating_loss"], logs["rating_loss"]))
+            rates.append(float(self.model.optimizer.learning_rate.numpy()))
+            self.model.stop_training = epoch == 4
+
+    slower = tf.keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 ** (epoch + 1))
+    model = build(RankingModel)
+    train_model(model, TRAIN, epochs=2, batch_size=16)
+    given = {"validation": VALIDATION, "callbacks": [slower, Look()]}
+    losses = train_model(model, TRAIN, epochs=9, batch_size=16, **given)
+    assert rates == [0.125, 0.0625, 0.03125]
+    columns = losses["validation"], losses["val_rating_loss"], losses["rating_loss"]
+    assert seen == list(zip([2, 3, 4], *columns))
+
+
+def test_a_fit_of_ones_own_after_training_is_keras_as_ever():
+    model = build(RankingModel)
+    train_model(model, TRAIN, epochs=1, batch_size=16, validation=VALIDATION)
+    rows = training_rows(TRAIN, model.user_tower, model.product_tower)
+    before = weights(model)
+    told = model.fit(tf.data.Dataset.from_tensors(rows), epochs=2, verbose=0).history
+    assert len(told["total_loss"]) == 2
+    assert any((ours != theirs).any() for ours, theirs in zip(weights(model), before))
 
 
 def test_validation_rows_teach_nothing():

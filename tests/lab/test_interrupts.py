@@ -9,6 +9,8 @@ from jupyter_client.manager import start_new_kernel
 
 import recsys_teach
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 600  # seconds until a kernel is given up
 SET_UP = """
 import threading

@@ -11,6 +11,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from test_notebooks import checked, guarded
 
+pytestmark = pytest.mark.slow
+
 RAISES = new_code_cell("print('so far')\nint('seven')")
 UNTRUE = new_code_cell("assert hits > 0.3, f'the text says more than 0.3, and it is {hits}'")
 UNSAID = new_code_cell("assert hits > 0.3")
@@ -33,6 +35,7 @@ LOOKS = checked(
     execution_count=2,
     outputs=[new_output("display_data", TABLE.outputs[0].data | {"text/plain": "hits  0.1"})],
 )
+NOISE = new_code_cell("import sys\nprint('careful', file=sys.stderr)")
 OTHER_KIND = checked("1", execution_count=2, outputs=[new_output("stream", text="1\n")])
 EMPTY = checked("pass", execution_count=2, outputs=[new_output("stream", text="1\n")])
 TWO_LINES = new_code_cell("raise ValueError('a line\\nand another')")
@@ -49,6 +52,7 @@ FAILING = ERRORS | {
     "table_of_many": (MANY, "AssertionError: assert [hits] * 40 == []  # in a line"),
     "call": (CALL, "AssertionError: assert sorted([2, 1]) == [1]; sorted([2, 1]) is [1, 2]"),
     "magic": (MAGIC, "AssertionError: assert hits > 0.3"),
+    "noise": (NOISE, "it writes to stderr: careful"),
     "not_a_comparison": (NOT, "AssertionError: assert not hits"),
     "differs": (DIFFERS, "its output (stdout) differs: expected 'two 8', found 'two 7'"),
     "shorter": (SHORTER, "its output (stdout) differs: expected 'two', found no such line"),

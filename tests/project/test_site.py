@@ -18,6 +18,8 @@ from site_pages import Page, sphinx_python
 
 from recsys_teach._util import escape_math
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COURSE = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
