@@ -31,7 +31,7 @@ class Table(tf.keras.Model):
         self.column, self.table = column, tf.keras.layers.Embedding(ids + 1, DIM)
         self.vocabulary = SimpleNamespace(product_counts=np.ones(ids, np.float32))
 
-    def embed(self, ids):
+    def call(self, ids):
         return self.table(ids[self.column])
 
 

@@ -93,7 +93,9 @@ def _known(ids: Ids, column: str, text: str) -> tf.Tensor:
 def _table(values: tf.Tensor) -> tf.keras.layers.Embedding:
     """Return an embedding `[ids, 1]` that starts from these values `[ids]`."""
     start = tf.keras.initializers.Constant(values[:, None])
-    return tf.keras.layers.Embedding(len(values), 1, embeddings_initializer=start)
+    table = tf.keras.layers.Embedding(len(values), 1, embeddings_initializer=start)
+    table.build(None)
+    return table
 
 
 class RankingModel(tfrs.Model):

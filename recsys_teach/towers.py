@@ -38,6 +38,7 @@ class Words(tf.keras.layers.Layer):
         super().__init__()
         self.lookup = tf.keras.layers.TextVectorization(vocabulary=_as_array(vocabulary))
         self.embedding = tf.keras.layers.Embedding(len(vocabulary) + 2, dim)  # 0 pads short texts, 1 is unknown
+        self.embedding.build(None)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Return the vectors of word ids `[batch, words]`."""
@@ -65,9 +66,12 @@ class Tower(tf.keras.Model):
         self.columns = (column, text) if words else (column,)
         self.lookup = tf.keras.layers.StringLookup(vocabulary=_as_array(ids), oov_token="")  # no id is empty: `schema`
         self.embedding = tf.keras.layers.Embedding(len(ids) + 1, dim)
+        self.embedding.build(None)
         self.words = Words(words, dim) if words else None
         activations = ["relu"] * (len(layer_sizes) - 1) + ["linear"]
         self.dense = [tf.keras.layers.Dense(size, activation) for size, activation in zip(layer_sizes, activations)]
+        for layer, width in zip(self.dense, (2 * dim if words else dim, *layer_sizes)):
+            layer.build((None, width))
 
     def preprocess(self, features: Features) -> Ids:
         """Look up the strings `[batch]` of `columns`: the id `[batch]`, and of the text its words' `[batch, words]`.

@@ -48,8 +48,6 @@ class StackedModel(tfrs.Model):
         plain = not any(tower.words or tower.dense or type(tower) not in (UserTower, ProductTower) for tower in towers)
         if not (plain and isinstance(head, FactorHead)):
             raise ValueError("only models of ids alone with a FactorHead can be stacked: leave texts and layers out.")
-        nobody = tf.zeros([1], tf.int64)
-        head(*model({USER: nobody, PRODUCT: nobody}), {USER: nobody, PRODUCT: nobody})  # Keras makes parameters now
         users, products = model.user_tower.embedding.embeddings, model.product_tower.embedding.embeddings
         bias = model.retrieval.product_bias
         scores = bias.embeddings if bias else tf.zeros_like(products[:, :1])

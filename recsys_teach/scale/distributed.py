@@ -33,7 +33,7 @@ from recsys_teach.multitask import MultitaskModel
 from recsys_teach.scale.batches import read_train, read_vocabulary, stream
 from recsys_teach.scale.cluster import is_chief, strategy
 from recsys_teach.scale.prepared_folder import parquet_rows, read_manifest, shard_parts
-from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.schema import RATING, USER
 from recsys_teach.splits import new_users
 from recsys_teach.training import TASK_LOSSES
 
@@ -197,8 +197,6 @@ def build_model(vocabulary: Vocabulary, defaults: Defaults, *, learning_rate: fl
     tf.keras.utils.set_random_seed(seed)
     model = build_multitask(vocabulary, replace(defaults, unknown_user_dropout=0.0))  # `stream` draws them
     model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
-    one = {USER: tf.constant([1]), PRODUCT: tf.constant([1]), RATING: tf.constant([1.0])}
-    model.ranking.head(*model(one), one)
     model.optimizer.build(model.trainable_variables)  # now, or nothing could be restored into it
     return model
 

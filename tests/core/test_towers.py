@@ -180,7 +180,7 @@ def test_a_towers_own_column_is_trained_and_scored(kind):
         model = (RetrievalModel if kind == "retrieval" else RankingModel)(*towers)
     towers[1](vocabulary.catalogue())
     before = towers[1].category_embedding.get_weights()[0]
-    train_model(model, train, epochs=5, batch_size=16)
+    train_model(model, train, epochs=30, batch_size=16)
     after = towers[1].category_embedding.get_weights()[0]
     assert (after[1:] != before[1:]).any(axis=1).all()
     assert (after[0] == before[0]).all()  # of a category that training never saw
