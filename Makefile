@@ -80,7 +80,7 @@ coverage: $(READY) ## Run the unit tests, and tell which lines and branches of t
 
 mutants: $(MUTANTS_READY) ## Put faults into the core (hours): which does no test notice? Or: make mutants ONLY='recsys_teach.metrics.*'
 	$(ONE_THREAD) TQDM_DISABLE=1 $(MUTANTS)/bin/python tools/mutants.py run --max-children $(WORKERS) $(if $(ONLY),'$(ONLY)') > build/mutants.log
-	$(MUTANTS)/bin/python tools/mutants.py results
+	$(MUTANTS)/bin/python tools/mutants.py results | grep -v 'not checked'
 
 test-colab: $(COLAB_COURSE)/ready $(COLAB_CLASSIC)/ready handout ## Run notebooks and hand-outs with what Google Colab has
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests/environments/check_colab.py

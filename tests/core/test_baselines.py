@@ -95,3 +95,17 @@ def test_the_oracle_says_what_the_shop_knows():
     assert oracle.products == shop.products["product_id"].tolist()
     np.testing.assert_array_equal(oracle.scores(asked), shop.purchase_probability(asked))
     np.testing.assert_array_equal(oracle.ratings(asked), shop.expected_rating(asked))
+
+
+def test_a_product_without_a_rating_has_no_bias_without_damping_either():
+    biases = DampedBiases(reviews(("ann", "wok", 5.0), ("bob", "wok", 3.0), ("bob", "kite", np.nan)), damping=0)
+    assert biases.product_bias.to_dict() == {"kite": 0.0, "wok": 0.0}
+    assert biases.damping == 0
+
+
+def test_what_was_counted_elsewhere_recommends_and_predicts_the_same():
+    popularity = Popularity.from_counts(["tent", "wok"], np.array([2, 2]))
+    assert popularity.scores(TRAIN).tolist() == Popularity(TRAIN).scores(TRAIN).tolist()
+    own = DampedBiases(TRAIN, damping=2.0)
+    given = {"mean": own.mean, "user_bias": own.user_bias, "product_bias": own.product_bias, "damping": 2.0}
+    assert DampedBiases.from_biases(**given).ratings(TRAIN).tolist() == own.ratings(TRAIN).tolist()

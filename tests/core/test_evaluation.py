@@ -402,3 +402,8 @@ def test_the_board_says_how_many_test_rows_are_bought_again():
     again.loc[0, ["user_id", "product_id"]] = TRAIN.loc[0, ["user_id", "product_id"]]
     board = scoreboard({"popularity": Popularity(TRAIN)}, TRAIN, again)
     assert board.attrs["seen_share"] == 1 / len(again)
+
+
+def test_ratings_may_be_objects():
+    stars = SimpleNamespace(ratings=lambda rows: np.array([4] * len(rows), dtype=object))
+    assert scoreboard({"a": stars}, TRAIN, TEST)["rmse"]["a"] == scoreboard({"a": Rater()}, TRAIN, TEST)["rmse"]["a"]
