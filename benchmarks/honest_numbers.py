@@ -45,7 +45,7 @@ def amazon_board(seed: int) -> pd.DataFrame:
     parts = split_at_random(train, test_share=0.1, seed=seed)
     model = fit_model(with_summary, train, parts, choose_defaults(*parts), seed=seed, max_words=2_000)
     recommenders = {"popularity": Popularity(train), "damped biases": DampedBiases(train), "multitask, text": model}
-    return scoreboard(recommenders, train, test, exclude_seen=False)
+    return scoreboard(recommenders, train, test, exclude_seen=False, visible=["summary"])
 
 
 def random_claims(mean: pd.DataFrame) -> Claims:
