@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr
 
 from recsys_teach import metrics
 from recsys_teach._util import shown
@@ -219,6 +218,8 @@ def chance_of(gain: pd.Series, users: pd.Series) -> float:
     With G users, n rows and the residuals e: t = mean / √(G / (G - 1) · Σ_users (Σ_rows e)²) · n, with G - 1 degrees
     of freedom; rows without a number don't count. One row a user makes it the paired t-test.
     """
+    from scipy.special import stdtr  # a scoreboard alone doesn't wait for SciPy
+
     gain = gain.dropna()
     of_users = (gain - gain.mean()).groupby(users.loc[gain.index].to_numpy()).sum()
     groups = len(of_users)
