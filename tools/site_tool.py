@@ -66,10 +66,12 @@ def write_reference(folder: Path) -> None:
     """Write a page for each module, which Sphinx fills from its docstrings, and one that lists them by room."""
     folder.mkdir()
     package = ROOT / "recsys_teach"
+    order = re.findall(r"^  (\w+)\.py", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     rooms = sorted(path.parent for path in package.glob("*/__init__.py"))
     index = "# The package\n\nThe steps of the course, a file each; everything else has a room.\n"
     for room in (package, *rooms):
         files = sorted(path for path in room.glob("*.py") if not path.stem.startswith("_"))
+        files.sort(key=lambda path: order.index(path.stem) if path.stem in order else -1)
         if room.name == "exercises":  # the other files hold the solutions
             files = [path for path in files if path.stem in {"exercise", "final_challenge"}]
         names = [".".join(path.relative_to(package).with_suffix("").parts) for path in files]
@@ -85,9 +87,10 @@ def write_reference(folder: Path) -> None:
 
 
 def _purpose(file: Path) -> str:
-    """Return the first sentence of a module's docstring."""
+    """Return the first sentence of a module's docstring, without the name that it may begin with."""
     paragraph = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
-    return re.split(r"(?<=[.?]) ", paragraph.replace("\n", " "))[0]
+    sentence = re.split(r"(?<=[.?]) ", paragraph.replace("\n", " "))[0]
+    return re.sub(r"^[\w ]+: ", "", sentence)
 
 
 def build(folder: Path, python: str = sys.executable) -> None:
