@@ -144,8 +144,8 @@ def _places(known: pd.Series, wanted: pd.Series) -> np.ndarray:
     """Return the position of each of the `wanted` ids among the `known` ones."""
     places = pd.Index(known).get_indexer(pd.Index(wanted))
     if (places < 0).any():
-        stranger = wanted.iloc[int((places < 0).argmax())]
-        raise ValueError(f"this shop has no {wanted.name} {stranger!r}: its truth is about its own reviews only.")
+        unknown = wanted.iloc[int((places < 0).argmax())]
+        raise ValueError(f"this shop has no {wanted.name} {unknown!r}: its truth is about its own reviews only.")
     return places
 
 

@@ -28,7 +28,7 @@ PHRASE = "Which ten products would you show her?"
 HITS, STARS = "hit@10", "rmse"
 PARTS = ["all", "warm users", "new users"]
 FLOOR, YOURS, CEILING, CLOSED = "floor", "yours", "ceiling", "gap closed"
-NEAR = 0.8  # of the gap: more than can be known of a shop with so many strangers
+NEAR = 0.8  # of the gap: more than can be known of a shop with so many new users
 FLOORS = {HITS: "the bestsellers", STARS: "damped biases"}
 NOTE = (
     "Floor: popularity for hit@10, damped biases for rmse. Ceiling: the oracle, who knows the truth, even of new "

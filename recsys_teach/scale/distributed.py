@@ -188,8 +188,8 @@ def open_folder(folder: Path) -> tuple[Vocabulary, Defaults]:
     held_back = folder / "validation.parquet"
     parquet_rows(held_back, read_manifest(folder)["rows"]["validation"])
     vocabulary, (_, rows) = read_vocabulary(folder), shard_parts(folder)
-    strangers = new_users(pd.DataFrame({USER: vocabulary.users}), pd.read_parquet(held_back, columns=[USER]))
-    return vocabulary, defaults_by_rule(rows=sum(rows), new_user_share=strangers.mean())
+    new = new_users(pd.DataFrame({USER: vocabulary.users}), pd.read_parquet(held_back, columns=[USER]))
+    return vocabulary, defaults_by_rule(rows=sum(rows), new_user_share=new.mean())
 
 
 def build_model(vocabulary: Vocabulary, defaults: Defaults, *, learning_rate: float, seed: int) -> MultitaskModel:
