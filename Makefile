@@ -94,8 +94,9 @@ test-macos-pins: $(MACOS)/ready ## Run the notebooks with the versions that a Ma
 	TQDM_DISABLE=1 $(MACOS)/bin/python -m pytest notebooks tests/core/test_determinism.py
 
 audit: $(AUDIT_READY) ## Ask whether anything in the locks is known to be vulnerable (needs the network)
-	for lock in $(filter-out requirements/classic.txt,$(wildcard requirements/*.txt)); do \
-	  $(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || exit 1; done
+	status=0; for lock in $(filter-out requirements/classic.txt,$(wildcard requirements/*.txt)); do \
+	  $(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || status=1; \
+	done; exit $$status
 
 lint: $(READY)
 	$(BIN)/ruff check .
