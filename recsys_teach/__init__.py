@@ -42,7 +42,6 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.evaluation import beats_oracle as beats_oracle
     from recsys_teach.evaluation import scoreboard as scoreboard
     from recsys_teach.features import earlier_summaries as earlier_summaries
-    from recsys_teach.features import gather_rows as gather_rows
     from recsys_teach.features import learn_vocabulary as learn_vocabulary
     from recsys_teach.features import string_tensors as string_tensors
     from recsys_teach.files import load_reviews as load_reviews
@@ -75,7 +74,7 @@ _PUBLIC = {
     "splits": ("Split", "describe", "split_at_random", "split_by_time"),
     "baselines": ("DampedBiases", "Oracle", "Popularity"),
     "evaluation": ("beats_oracle", "scoreboard"),
-    "features": ("earlier_summaries", "gather_rows", "learn_vocabulary", "string_tensors"),
+    "features": ("earlier_summaries", "learn_vocabulary", "string_tensors"),
     "towers": ("ProductTower", "UserTower", "training_rows"),
     "retrieval": ("RetrievalModel",),
     "ranking": ("DenseHead", "FactorHead", "RankingModel"),
