@@ -36,7 +36,9 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach import serving as serving
     from recsys_teach.backend import tf as tf
     from recsys_teach.backend import tfrs as tfrs
+    from recsys_teach.baselines import EASE as EASE
     from recsys_teach.baselines import DampedBiases as DampedBiases
+    from recsys_teach.baselines import ItemKNN as ItemKNN
     from recsys_teach.baselines import Oracle as Oracle
     from recsys_teach.baselines import Popularity as Popularity
     from recsys_teach.evaluation import beats_oracle as beats_oracle
@@ -61,6 +63,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.splits import describe as describe
     from recsys_teach.splits import split_at_random as split_at_random
     from recsys_teach.splits import split_by_time as split_by_time
+    from recsys_teach.splits import split_last as split_last
     from recsys_teach.towers import ProductTower as ProductTower
     from recsys_teach.towers import UserTower as UserTower
     from recsys_teach.towers import training_rows as training_rows
@@ -71,8 +74,8 @@ _PUBLIC = {
     "schema": ("check_reviews",),
     "files": ("load_reviews", "write_amazon"),
     "shop": ("generate_shop",),
-    "splits": ("Split", "describe", "split_at_random", "split_by_time"),
-    "baselines": ("DampedBiases", "Oracle", "Popularity"),
+    "splits": ("Split", "describe", "split_at_random", "split_by_time", "split_last"),
+    "baselines": ("DampedBiases", "EASE", "ItemKNN", "Oracle", "Popularity"),
     "evaluation": ("beats_oracle", "scoreboard"),
     "features": ("earlier_summaries", "learn_vocabulary", "string_tensors"),
     "towers": ("ProductTower", "UserTower", "training_rows"),

@@ -35,6 +35,25 @@ def split_at_random(reviews: pd.DataFrame, *, test_share: float = 0.2, seed: int
     return _cut(reviews.iloc[np.random.default_rng(seed).permutation(len(reviews))], test_share)
 
 
+def split_last(reviews: pd.DataFrame, *, rows: int = 1) -> Split:
+    """Split off the latest `rows` reviews of each user; users without more than that stay in the training part whole.
+
+    This is the usual protocol of papers: every user of the test part is known. But training sees reviews of others
+    that are later than a test row, such as the first purchases of a product that had not been launched by then (Ji et
+    al. 2023, "A critical study on data leakage in recommender system offline evaluation").
+    """
+    if TIMESTAMP not in reviews:
+        raise ValueError(f"a split by the last reviews needs a {TIMESTAMP!r} column: add one, or split at random.")
+    if rows < 1:
+        raise ValueError(f"rows is {rows}: expected 1 or more of each user's last reviews.")
+    reviews = reviews.sort_values(TIMESTAMP, kind="stable").reset_index(drop=True)
+    of_user = reviews.groupby(USER, sort=False)[USER]
+    held_back = (of_user.cumcount(ascending=False) < rows) & (of_user.transform("size") > rows)
+    if not held_back.any():
+        raise ValueError(f"no user has more than {rows} reviews, so none can be held back: take fewer.")
+    return Split(*(reviews[part].reset_index(drop=True) for part in (~held_back, held_back)))
+
+
 def _cut(reviews: pd.DataFrame, test_share: float) -> Split:
     if not 0 < test_share < 1:
         raise ValueError(f"test_share is {test_share}: expected a share between 0 and 1, such as 0.2.")

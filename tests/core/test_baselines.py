@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_teach.baselines import DampedBiases, Oracle, Popularity
+from recsys_teach.baselines import EASE, DampedBiases, ItemKNN, Oracle, Popularity
 from recsys_teach.shop import generate_shop
 
 
@@ -109,3 +109,78 @@ def test_what_was_counted_elsewhere_recommends_and_predicts_the_same():
     own = DampedBiases(TRAIN, damping=2.0)
     given = {"mean": own.mean, "user_bias": own.user_bias, "product_bias": own.product_bias, "damping": 2.0}
     assert DampedBiases.from_biases(**given).ratings(TRAIN).tolist() == own.ratings(TRAIN).tolist()
+
+
+# Two products: ann bought both, bob only the first. XᵀX = [[2, 1], [1, 1]].
+TWO = reviews(("ann", "tent", 5), ("ann", "wok", 4), ("bob", "tent", 3), ("ann", "tent", 1))
+ASKED = reviews(("bob", "", 0), ("ann", "", 0), ("stranger", "", 0))
+
+
+def test_ease_by_hand():
+    """With l2 = 1, P = [[3, 1], [1, 2]]⁻¹ = [[2, -1], [-1, 3]] / 5, so tent → wok is 1 / 3, and wok → tent 1 / 2."""
+    ease = EASE(TWO, l2=1)
+    assert ease.products == ["tent", "wok"]
+    np.testing.assert_allclose(ease.scores(ASKED), [[0, 1 / 3], [1 / 2, 1 / 3], [2, 1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("shrink", "similarity"), [(0, 1 / np.sqrt(2)), (2, 1 / (2 + np.sqrt(2)))])
+def test_item_knn_by_hand(shrink, similarity):
+    knn = ItemKNN(TWO, shrink=shrink)
+    assert knn.products == ["tent", "wok"]
+    np.testing.assert_allclose(knn.scores(ASKED), [[0, similarity], [similarity] * 2, [2, 1]], rtol=1e-6)
+
+
+def planted(users=40, products=12):
+    """Everybody buys about a third of the products, popular ones more often."""
+    bought = np.random.default_rng(0).random((users, products)) < np.linspace(0.2, 0.7, products)
+    bought[:, 0] |= ~bought.any(axis=1)
+    user, product = np.nonzero(bought)
+    table = pd.DataFrame({"user_id": [f"u{n:02}" for n in user], "product_id": [f"p{n:02}" for n in product]})
+    return table, bought.astype(float)
+
+
+def test_ease_is_a_ridge_regression_of_each_product_on_the_others():
+    train, bought = planted()
+    scores = EASE(train, l2=3.0).scores(train.drop_duplicates("user_id"))
+    for product in range(bought.shape[1]):
+        others = np.delete(bought, product, axis=1)
+        weights = np.linalg.solve(others.T @ others + 3.0 * np.eye(others.shape[1]), others.T @ bought[:, product])
+        np.testing.assert_allclose(scores[:, product], others @ weights, rtol=1e-4, atol=1e-5)
+
+
+def test_item_knn_keeps_the_largest_similarities_of_each_product():
+    train, bought = planted()
+    cosine = bought.T @ bought / np.sqrt(np.outer(bought.sum(axis=0), bought.sum(axis=0)))
+    np.fill_diagonal(cosine, 0)
+    for column in cosine.T:
+        column[column < np.sort(column)[-3]] = 0
+    scores = ItemKNN(train, neighbours=3, shrink=0).scores(train.drop_duplicates("user_id"))
+    np.testing.assert_allclose(scores, bought @ cosine, rtol=1e-5)
+
+
+@pytest.mark.parametrize("build", [EASE, ItemKNN])
+def test_rows_of_one_user_are_alike_in_any_order_of_rows(build):
+    train, _ = planted()
+    model, asked = build(train), train.sample(frac=1, random_state=0)
+    scores = pd.DataFrame(model.scores(asked), asked["user_id"])
+    for user, rows in scores.groupby(level=0):
+        assert (rows.to_numpy() == model.scores(pd.DataFrame({"user_id": [user]}))).all()
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: EASE(TWO, l2=0), "l2 is 0: expected a number above 0"),
+        (lambda: ItemKNN(TWO, neighbours=0), "neighbours is 0, shrink 20.0: expected 1 or more, and 0 or more"),
+        (lambda: ItemKNN(TWO, shrink=-1), "shrink -1: expected 1 or more, and 0 or more"),
+    ],
+)
+def test_bad_settings_of_the_classics_are_refused(build, words):
+    with pytest.raises(ValueError, match=words):
+        build()
+
+
+def test_ease_says_how_many_products_are_too_many(monkeypatch):
+    monkeypatch.setattr(EASE, "MOST_PRODUCTS", 1)
+    with pytest.raises(ValueError, match="and there are 2: expected 1 at most; leave rare products out, or"):
+        EASE(TWO)

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from recsys_teach.splits import Split, describe, new_products, new_users, split_at_random, split_by_time
+from recsys_teach.splits import Split, describe, new_products, new_users, split_at_random, split_by_time, split_last
 
 SPLITTERS = [split_by_time, split_at_random]
 
@@ -135,3 +135,29 @@ def test_a_split_by_time_needs_times_that_differ():
     )
     with pytest.raises(ValueError, match=r"all 3 reviews have the same timestamp 2023-05-01 .*: split at random"):
         split_by_time(reviews)
+
+
+def test_the_last_rows_of_each_user_are_held_back_and_whoever_has_too_few_stays_in_training():
+    reviews = numbered([50, 10, 20, 40, 30, 60, 70])  # u0: 50, 40, 70; u1: 10, 30; u2: 20, 60
+    assert [rows(part) for part in split_last(reviews)] == [[1, 2, 3, 0], [4, 5, 6]]
+    assert [rows(part) for part in split_last(reviews, rows=2)] == [[1, 2, 4, 3, 5], [0, 6]]
+    train, test = split_last(reviews)
+    assert train.index.tolist() == [0, 1, 2, 3]
+    assert test.index.tolist() == [0, 1, 2]
+
+
+def test_of_reviews_in_the_same_second_the_later_row_is_the_last():
+    assert [rows(part) for part in split_last(numbered([5] * 6))] == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("reviews", "count", "words"),
+    [
+        (numbered([1, 2, 3]).drop(columns="timestamp"), 1, "needs a 'timestamp' column: add one, or split at random"),
+        (numbered([1, 2, 3, 4]), 0, "rows is 0: expected 1 or more"),
+        (numbered([1, 2, 3]), 1, "no user has more than 1 reviews, so none can be held back"),
+    ],
+)
+def test_where_no_last_reviews_can_be_held_back_it_says_why(reviews, count, words):
+    with pytest.raises(ValueError, match=words):
+        split_last(reviews, rows=count)
