@@ -6,7 +6,6 @@ Each of them is a recommender: it has `products` and `scores(reviews) -> [rows, 
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
 from recsys_teach.schema import PRODUCT, RATING, USER
@@ -144,6 +143,8 @@ class EASE:
     MOST_PRODUCTS = 20_000
 
     def __init__(self, train: pd.DataFrame, *, l2: float = 300.0):
+        from scipy.linalg import lapack  # a tenth of a second, which the other baselines don't need
+
         if not l2 > 0:
             raise ValueError(f"l2 is {l2}: expected a number above 0.")
         self._purchases = Purchases(train)

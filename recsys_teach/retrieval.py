@@ -115,15 +115,21 @@ class RetrievalModel(tfrs.Model):
             biases[0] = np.quantile(biases[1:], optimism)  # the bias of the unknown id, which isn't trained
             self.product_bias.set_weights([biases])
 
-    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        """Return the score of every product for each row's user, `[rows, products]`."""
+    def queries(self, reviews: pd.DataFrame) -> np.ndarray:
+        """Return the query vector of each row's user, `[rows, dim]`."""
         tower = self.user_tower
-        queries = predict_in_chunks(
+        return predict_in_chunks(
             lambda some: self.query_vectors(tower(string_tensors(some, tower.columns))), reviews, tower
         )
+
+    def candidates(self) -> np.ndarray:
+        """Return the candidate vector of every product, `[products, dim]`."""
         catalogue = self.product_tower.catalogue
-        products = self.candidate_vectors(self.product_tower(catalogue), catalogue)
-        return queries @ products.numpy().T
+        return self.candidate_vectors(self.product_tower(catalogue), catalogue).numpy()
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """Return the score of every product for each row's user, `[rows, products]`."""
+        return self.queries(reviews) @ self.candidates().T
 
 
 def gather_from_replicas(values: tf.Tensor) -> tf.Tensor:

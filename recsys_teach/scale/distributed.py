@@ -27,7 +27,7 @@ from recsys_teach._util import atomic_write, progress_bar, reason_of
 from recsys_teach.backend import tf
 from recsys_teach.baselines import Popularity
 from recsys_teach.evaluation import scoreboard
-from recsys_teach.features import Vocabulary, string_tensors
+from recsys_teach.features import Vocabulary
 from recsys_teach.ladder import Defaults, build_multitask, defaults_by_rule
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.scale.batches import read_train, read_vocabulary, stream
@@ -270,13 +270,8 @@ class _Fixed:
     """A model whose product vectors are computed once, not for every block of test rows."""
 
     def __init__(self, model: MultitaskModel):
-        self.products, self.ratings, self._model = model.products, model.ratings, model
-        catalogue = model.product_tower.catalogue
-        self._candidates = model.retrieval.candidate_vectors(model.product_tower.embed(catalogue), catalogue).numpy().T
+        self.products, self.ratings, self._retrieval = model.products, model.ratings, model.retrieval
+        self._candidates = model.retrieval.candidates().T
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        tower = self._model.user_tower
-        return (
-            self._model.retrieval.query_vectors(tower(string_tensors(reviews, tower.columns))).numpy()
-            @ self._candidates
-        )
+        return self._retrieval.queries(reviews) @ self._candidates

@@ -15,11 +15,13 @@ from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.files.amazon import write_amazon
 from recsys_teach.ladder import Defaults, build_multitask
+from recsys_teach.multitask import MultitaskModel
 from recsys_teach.scale.batches import read_train
 from recsys_teach.scale.distributed import Progress, evaluate_prepared, train_prepared
 from recsys_teach.scale.preparation import prepare
 from recsys_teach.serving import saved_model
 from recsys_teach.shop import generate_shop
+from recsys_teach.towers import ProductTower, UserTower
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,19 @@ def test_the_scoreboard_is_that_of_the_tables_in_memory(folder, parts):
     model.ratings(test)  # makes all parameters
     everybody = {"popularity": Popularity(train), "damped biases": DampedBiases(train), "multitask": model}
     pd.testing.assert_frame_equal(evaluate_prepared(folder, model), scoreboard(everybody, train, test), rtol=1e-6)
+
+
+def test_a_product_tower_of_ones_own_is_scored_by_its_call(folder, parts):
+    class Squared(ProductTower):
+        def call(self, features):
+            return super().call(features) ** 2
+
+    train, test = parts
+    vocabulary = learn_vocabulary(train)
+    tf.keras.utils.set_random_seed(0)
+    model = MultitaskModel(UserTower(vocabulary), Squared(vocabulary), rating_weight=1.0, retrieval_weight=1.0)
+    hits = evaluate_prepared(folder, model).loc["multitask"]
+    pd.testing.assert_series_equal(hits, scoreboard({"multitask": model}, train, test).loc["multitask"])
 
 
 def test_of_many_test_rows_some_are_judged(folder, parts):
