@@ -4,11 +4,13 @@ Each of them is a recommender: it has `products` and `scores(reviews) -> [rows, 
 `ratings(reviews) -> [rows]`, or both. So do the TensorFlow models; the scoreboard needs nothing else.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, csr_matrix
 
-from recsys_teach.schema import PRODUCT, RATING, USER
+from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP, USER
 from recsys_teach.shop import Shop
 
 
@@ -30,6 +32,35 @@ class Popularity:
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return how often each product was bought, the same for every row, `[rows, products]`."""
         return np.broadcast_to(self._counts, (len(reviews), len(self._counts)))
+
+
+class RateSinceLaunch:
+    """Recommends the products that sell best since their first sale, the same to everybody.
+
+    Popularity counts the purchases of all time, so a product that was launched last month can't be popular. Here its
+    purchases are divided by the reviews of the whole shop since its first one, damped as if there had been `damping`
+    more reviews and one more purchase:
+
+        (n_i + 1) / (reviews since the first of product i + damping)
+
+    Args:
+        train: the training rows, with times.
+        damping: a number of reviews; a large one makes this popularity.
+    """
+
+    def __init__(self, train: pd.DataFrame, *, damping: float = 200.0):
+        if TIMESTAMP not in train:
+            raise ValueError(f"a rate since launch needs a {TIMESTAMP!r} column: add one, or take Popularity.")
+        if not damping >= 0:
+            raise ValueError(f"damping is {damping}: expected a number of reviews, 0 or more.")
+        by_product = train.groupby(PRODUCT)[TIMESTAMP].agg(["size", "min"])
+        self.products = list(by_product.index)
+        since_launch = len(train) - np.searchsorted(np.sort(train[TIMESTAMP]), by_product["min"])
+        self._rates: np.ndarray = ((by_product["size"] + 1) / (since_launch + damping)).to_numpy(float)
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """Return the rate of each product, the same for every row, `[rows, products]`."""
+        return np.broadcast_to(self._rates, (len(reviews), len(self._rates)))
 
 
 class DampedBiases:
@@ -76,18 +107,18 @@ class Purchases:
 
     def __init__(self, train: pd.DataFrame):
         pairs = train[[USER, PRODUCT]].drop_duplicates()
-        user, self.users = pd.factorize(pairs[USER], sort=True)
+        user, users = pd.factorize(pairs[USER], sort=True)
         product, products = pd.factorize(pairs[PRODUCT], sort=True)
-        self.products = list(products)
+        self.users, self.products = pd.Index(users), list(products)
         cells = np.ones(len(pairs), np.float32), (user, product)
         self.matrix = csr_array(cells, shape=(len(self.users), len(self.products)))
 
-    def scores(self, reviews: pd.DataFrame, weights: np.ndarray | csr_array) -> np.ndarray:
-        """Return the history of each row's user times `weights` `[products, products]`; popularity for new users."""
-        user, row = np.unique(pd.Index(self.users).get_indexer(pd.Index(reviews[USER])), return_inverse=True)
-        scores = self.matrix[np.maximum(user, 0)] @ weights  # of each user once
-        scores = scores.toarray() if isinstance(scores, csr_array) else scores
+    def scores(self, reviews: pd.DataFrame, score_users: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return `score_users(numbers of users)` for each row's user, `[rows, products]`; popularity for new users."""
+        user, row = np.unique(self.users.get_indexer(pd.Index(reviews[USER])), return_inverse=True)
+        scores = np.empty((len(user), len(self.products)), np.float32)
         scores[user < 0] = self.matrix.sum(axis=0)
+        scores[user >= 0] = score_users(user[user >= 0])  # each user once, however many rows there are
         return scores[row]
 
 
@@ -112,18 +143,18 @@ class ItemKNN:
         matrix = self._purchases.matrix
         both, norm = (matrix.T @ matrix).tocsr(), np.sqrt(matrix.sum(axis=0))
         both.setdiag(0)
-        both.eliminate_zeros()
         product = np.repeat(np.arange(both.shape[0]), np.diff(both.indptr))
         both.data /= norm[product] * norm[both.indices] + np.float32(shrink)
-        order = np.lexsort([-both.data, product])  # the most similar ones of each product first
-        place = np.arange(both.nnz) - np.repeat(both.indptr[:-1], np.diff(both.indptr))
-        kept = order[place < neighbours]
-        cells = both.data[kept], (both.indices[kept], product[kept])
-        self._similarity = csr_array(cells, shape=both.shape)
+        for row in np.split(both.data, both.indptr[1:-1]):  # views of the similarities of each product
+            if len(row) > neighbours:
+                row[np.argpartition(row, -neighbours)[:-neighbours]] = 0
+        both.eliminate_zeros()
+        self._similarity = both.T.tocsr()  # a column has the neighbours of its product
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the sum of the similarities to the user's products, `[rows, products]`; popularity for new users."""
-        return self._purchases.scores(reviews, self._similarity)
+        matrix = self._purchases.matrix
+        return self._purchases.scores(reviews, lambda users: (matrix[users] @ self._similarity).toarray())
 
 
 class EASE:
@@ -134,39 +165,98 @@ class EASE:
 
         P = (XᵀX + l2 · I)⁻¹                B_ij = -P_ij / P_jj,  B_jj = 0                score(u, j) = Σ_i X_ui B_ij
 
-    The inverse takes 4 bytes for each pair of products, and a time that grows with their third power.
+    which is X_uj - (XP)_uj / P_jj. Where there are fewer users than products, the same P comes from a smaller matrix
+    (Woodbury's identity): P = (I - XᵀC) / l2 with C = (XXᵀ + l2 · I)⁻¹ X. The smaller one of the two matrices is
+    inverted: that takes 4 bytes for each of its cells, and a time that grows with the third power of its side.
 
     Raises:
-        ValueError: l2 isn't above 0, or there are more than 20,000 products (1.6 GB).
+        ValueError: l2 isn't above 0, or there are more than 20,000 users and products (a matrix of 1.6 GB).
     """
 
-    MOST_PRODUCTS = 20_000
+    LARGEST = 20_000
 
     def __init__(self, train: pd.DataFrame, *, l2: float = 300.0):
-        from scipy.linalg import lapack  # a tenth of a second, which the other baselines don't need
-
         if not l2 > 0:
             raise ValueError(f"l2 is {l2}: expected a number above 0.")
         self._purchases = Purchases(train)
         self.products = self._purchases.products
-        if len(self.products) > self.MOST_PRODUCTS:
+        self._bought, self._l2 = self._purchases.matrix, np.float32(l2)
+        users, products = self._bought.shape
+        if min(users, products) > self.LARGEST:
             raise ValueError(
-                f"EASE inverts a matrix of products × products, and there are {len(self.products):,}: expected "
-                f"{self.MOST_PRODUCTS:,} at most; leave rare products out, or take ItemKNN."
+                f"EASE inverts a matrix of products × products or of users × users, and there are {products:,} and "
+                f"{users:,}: expected {self.LARGEST:,} at most of one of them; leave rare products out, or take "
+                "ItemKNN."
             )
-        gram = (self._purchases.matrix.T @ self._purchases.matrix).toarray(order="F")
-        gram[np.diag_indices_from(gram)] += np.float32(l2)
-        factor, failed = lapack.spotrf(gram, lower=True, overwrite_a=True)
-        inverse, failed_too = lapack.spotri(factor, lower=True, overwrite_c=True)  # of the lower triangle
-        if failed or failed_too:
-            raise ValueError(f"with l2={l2} the matrix of these purchases can't be inverted: take a larger one.")
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        self._weights = inverse / -np.diag(inverse)
-        self._weights[np.diag_indices_from(inverse)] = 0
+        self._few_users = users < products
+        identity = np.identity(min(users, products), np.float32)
+        if self._few_users:
+            self._gram = (self._bought @ self._bought.T).toarray()
+            self._solved = np.linalg.solve(self._gram + self._l2 * identity, self._bought.toarray())
+            self._diagonal = (1 - (self._bought * self._solved).sum(axis=0)) / self._l2
+        else:
+            gram = (self._bought.T @ self._bought).toarray()
+            self._inverse = np.linalg.inv(gram + self._l2 * identity)
+            self._diagonal = np.diag(self._inverse)
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the prediction from the user's purchases, `[rows, products]`; popularity for new users."""
-        return self._purchases.scores(reviews, self._weights)
+        return self._purchases.scores(reviews, self._predict)
+
+    def _predict(self, users: np.ndarray) -> np.ndarray:
+        """Return X - XP / diag P of these rows of X."""
+        bought = self._bought[users].toarray()
+        if self._few_users:
+            times_inverse = (bought - self._gram[users] @ self._solved) / self._l2
+        else:
+            times_inverse = bought @ self._inverse
+        return bought - times_inverse / self._diagonal
+
+
+class IALS:
+    """Recommends by the dot product of a user's and a product's factors, which explain all cells of the purchases.
+
+    With x_ui = 1 for a purchase and 0 elsewhere, alternating least squares minimises
+
+        Σ_ui c_ui (x_ui - u · p)² + l2 (Σ ‖u‖² + Σ ‖p‖²),        c_ui = weight for a purchase, 1 elsewhere
+
+    (Hu, Koren & Volinsky 2008, "Collaborative filtering for implicit feedback datasets"), here by the library
+    `implicit`: an extra, `pip install 'recsys-teach[classics]'`. How strong a rival it is depends on its settings
+    (Rendle et al. 2022, "Revisiting the performance of iALS on item recommendation benchmarks").
+
+    Raises:
+        ModuleNotFoundError: `implicit` isn't installed.
+    """
+
+    def __init__(
+        self,
+        train: pd.DataFrame,
+        *,
+        dim: int = 64,
+        weight: float = 10.0,
+        l2: float = 10.0,
+        epochs: int = 15,
+        seed: int = 0,
+    ):
+        try:
+            from implicit.cpu.als import AlternatingLeastSquares
+            from threadpoolctl import threadpool_limits
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "IALS needs the library implicit: pip install 'recsys-teach[classics]'."
+            ) from error
+        self._purchases = Purchases(train)
+        self.products = self._purchases.products
+        with threadpool_limits(1, "blas"):  # implicit has threads of its own, and warns of others
+            model = AlternatingLeastSquares(
+                factors=dim, regularization=l2, alpha=weight, iterations=epochs, random_state=seed
+            )
+            model.fit(csr_matrix(self._purchases.matrix), show_progress=False)
+        self._users, self._products = model.user_factors, model.item_factors
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """Return the dot products, `[rows, products]`; popularity for new users."""
+        return self._purchases.scores(reviews, lambda users: self._users[users] @ self._products.T)
 
 
 class Oracle:
