@@ -1,4 +1,4 @@
-"""Evaluation: any recommenders on the same test rows, side by side, and a test for leaks.
+"""Evaluation: any recommenders on the same test rows, side by side, with intervals, and a test for leaks.
 
 A recommender is anything with `products` and `scores(reviews) -> [rows, products]` (higher is better, columns in the
 order of `products`), or `ratings(reviews) -> [rows]`, or both.
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach import metrics
-from recsys_teach._util import shown
+from recsys_teach._util import listed, shown
 from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER
 from recsys_teach.splits import new_products, new_users
 
@@ -19,6 +19,9 @@ AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the pur
 ANSWERS = (*AFTERWARDS, PRODUCT, TITLE, CATEGORY)  # columns of a test row that are hidden from `scores`
 CELLS = 8_000_000  # scores asked for at once: 32 MB of float32
 RATINGS = 100_000  # ratings asked for at once
+RESAMPLES = 1_000  # samples of the test part's users behind each interval
+DRAWN = 2_000_000  # users drawn at once: 16 MB of integers
+SEED = 0  # of these samples: the same board has the same intervals
 
 
 def scoreboard(
@@ -30,6 +33,8 @@ def scoreboard(
     exclude_seen: bool = True,
     slices: bool = False,
     visible: Sequence[str] = (),
+    interval: bool = False,
+    against: str | None = None,
 ) -> pd.DataFrame:
     """Score recommenders; return a row for each: `hit@k`, `ndcg@10`, `mrr` (shares, higher is better), `rmse` (stars).
 
@@ -42,28 +47,60 @@ def scoreboard(
     for each recommender *and* part of the test rows: all, warm users, new users, new products, with the share of the
     test rows that are in this part.
 
+    A list in place of a recommender is one model, trained with several seeds. Its row shows the mean over the
+    trainings: of each test row's metrics, and of its squared errors before the root.
+
+    With `interval`, each metric `m` is followed by `m low` and `m high`, a 95 % interval by a percentile bootstrap over
+    users (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993): 1,000 times, as many users as there are in
+    the test part are drawn with replacement, each with all of their rows, since the rows of one user aren't
+    independent. Each slice draws from its own users. Where a row has several trainings, each sample draws as many of
+    these with replacement, independently of the board's other rows, so that the interval covers the luck of training as
+    well. Such an interval is too narrow if there are few users or few trainings, and says nothing about one of either.
+
+    `against` names a row, and implies `interval`: then `m gain`, `m gain low` and `m gain high` follow, the difference
+    to that row. It is paired: both rows are scored on the same samples of users, which makes the interval narrower
+    than the two rows' own intervals suggest. The gain of `rmse` is in stars, and *negative* is better.
+
     Raises:
-        ValueError: no recommenders, no test rows, or a recommender that has none of the training rows' products, or
-            whose answer has the wrong shape or holds NaN.
+        ValueError: no recommenders, no test rows, an empty list, an `against` that is no row, or a recommender that has
+            none of the training rows' products, or whose answer has the wrong shape or holds NaN.
     """
     if not recommenders:
         raise ValueError("there are no recommenders to score: expected a dictionary of them by name.")
     if test.empty:
         raise ValueError("the test part has no rows: there is nothing to score.")
+    empty = [name for name, one in recommenders.items() if isinstance(one, list) and not one]
+    if empty:
+        raise ValueError(f"{shown(empty[0])} is an empty list: expected a recommender, or one for each training.")
+    if against is not None and against not in recommenders:
+        raise ValueError(f"against={shown(against)} is no row of this board: expected one of {listed(recommenders)}.")
     parts = {"all": np.full(len(test), True)}
     if slices:
         cold = new_users(train, test).to_numpy()
         parts |= {"warm users": ~cold, "new users": cold, "new products": new_products(train, test).to_numpy()}
 
-    rows = {}
+    users = pd.factorize(test[USER])[0]
+    settings: dict[str, Any] = {"k": k, "exclude_seen": exclude_seen, "visible": visible}
+    rows: dict[tuple[str, str], pd.Series] = {}
+    totals: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
     for name, recommender in recommenders.items():
-        values = row_metrics(recommender, train, test, k=k, exclude_seen=exclude_seen, visible=visible, name=name)
+        trainings = {name: recommender}
+        if isinstance(recommender, list):
+            trainings = {f"{name}[{place}]": one for place, one in enumerate(recommender)}
+        values = [row_metrics(one, train, test, **settings, name=which) for which, one in trainings.items()]
+        average = sum(values[1:], values[0]) / len(values)
         for part, mask in parts.items():
-            mean = values[mask].mean()
-            row = mean.drop("squared_error")
-            row["rmse"] = np.sqrt(mean["squared_error"])
-            rows[name, part] = row if not slices else pd.concat([pd.Series({"share": mask.mean()}), row])
+            mean = average[mask].mean()
+            rows[name, part] = mean.drop("squared_error")
+            rows[name, part]["rmse"] = np.sqrt(mean["squared_error"])
+            if interval or against is not None:
+                totals[part][name] = _totals_of_users(values, users, mask)
+    if interval or against is not None:
+        samples = {(name, part): table for part in parts for name, table in _resample(totals[part]).items()}
+        rows = {row: _with_intervals(row, rows, samples, against) for row in rows}
     board = pd.DataFrame(rows).T
+    if slices:
+        board.insert(0, "share", [parts[part].mean() for _, part in rows])
     board.index.names = ["model", "test rows"]
     board.attrs = {
         "new_user_share": float(new_users(train, test).mean()),
@@ -71,6 +108,63 @@ def scoreboard(
         "seen_share": float(_seen_before(train, test).mean()),
     }
     return board if slices else board.droplevel("test rows")
+
+
+def _totals_of_users(values: list[pd.DataFrame], users: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return each user's sums of metrics, `[users, trainings + 1, metrics]`; the last are the numbers of rows.
+
+    `values` are the `row_metrics` of each training, `users` the number of each row's user, `mask` the rows that count.
+    """
+    trainings = np.stack(values, axis=1)[mask]  # [rows, trainings, metrics]
+    known = ~np.isnan(trainings).any(axis=1, keepdims=True)
+    cells = np.concatenate([np.where(known, trainings, 0), known], axis=1)
+    shape = cells.shape[1:]
+    sums = pd.DataFrame(cells.reshape(len(cells), shape[0] * shape[1])).groupby(users[mask]).sum()
+    return sums.to_numpy().reshape(len(sums), *shape)
+
+
+def _resample(totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the metrics of each recommender on the same samples of users, `[samples, metrics]`, the rmse last.
+
+    Users are drawn from one random stream, and each recommender's trainings from a stream of their own.
+    """
+    users = len(next(iter(totals.values())))
+    rng, step = np.random.default_rng(SEED), max(1, DRAWN // max(1, users))
+    sums = {name: np.zeros((RESAMPLES, *total.shape[1:])) for name, total in totals.items()}
+    for start in range(0, RESAMPLES if users else 0, step):
+        first_cells = users * np.arange(min(step, RESAMPLES - start))[:, None]  # a row of cells for each sample
+        drawn = rng.integers(users, size=(len(first_cells), users)) + first_cells
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
+        for name, total in totals.items():
+            sums[name][start : start + step] = np.tensordot(times, total, axes=1)
+
+    samples = {}
+    for place, (name, both) in enumerate(sums.items(), start=1):
+        trainings, count = both[:, :-1], both[:, -1]
+        shape = trainings.shape[:2]
+        chosen = np.random.default_rng([SEED, place]).integers(shape[1], size=shape)
+        with np.errstate(invalid="ignore"):  # a metric without any row is NaN
+            samples[name] = np.take_along_axis(trainings, chosen[:, :, None], axis=1).mean(axis=1) / count
+        samples[name][:, -1] **= 0.5  # the rmse
+    return samples
+
+
+def _with_intervals(
+    row: tuple[str, str],
+    rows: Mapping[tuple[str, str], pd.Series],
+    samples: Mapping[tuple[str, str], np.ndarray],
+    against: str | None,
+) -> pd.Series:
+    """Return a row of the board with the interval of each metric after it, and with its gain if there is a rival."""
+    spreads = {"": (rows[row], samples[row])}
+    if against is not None:
+        rival = against, row[1]
+        spreads[" gain"] = rows[row] - rows[rival], samples[row] - samples[rival]
+    table = pd.DataFrame(index=rows[row].index)
+    for kind, (value, spread) in spreads.items():
+        table[kind] = value
+        table[f"{kind} low"], table[f"{kind} high"] = pd.DataFrame(spread).quantile([0.025, 0.975]).to_numpy()
+    return pd.Series(table.to_numpy().ravel(), [f"{metric}{kind}" for metric in table.index for kind in table])
 
 
 def row_metrics(

@@ -5,6 +5,7 @@ Each function returns its axes and one line of words that say the same; `show` s
 
 from recsys_teach.plots.charts import (
     calibration,
+    intervals,
     ladder,
     learning_curves,
     lines,
@@ -24,6 +25,7 @@ __all__ = [
     "calibration",
     "embeddings",
     "in_batch_matrix",
+    "intervals",
     "ladder",
     "learning_curves",
     "lines",

@@ -9,9 +9,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator
 from matplotlib.ticker import MaxNLocator
 
+from recsys_teach._util import listed
 from recsys_teach.plots import style
 from recsys_teach.plots.style import BLUE, GREY, HATCHED, ORANGE, Picture, styled, three
 from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP
@@ -73,6 +75,40 @@ def ladder(board: pd.DataFrame, metric: str = "hit@10") -> Picture:
     style.legend_above(ax)
     ax.margins(x=0.12)
     return ax, f"{metric}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items()) + "."
+
+
+@styled
+def intervals(board: pd.DataFrame, metric: str = "hit@10", *, ax: Axes | None = None) -> Picture:
+    """Plot one metric of a scoreboard with intervals: a dot for each row, in their order, and a line from low to high.
+
+    A gain, such as `hit@10 gain`, has a line at 0; rows whose interval includes 0 are hollow. Draws into `ax` if there
+    is one. Raises a ValueError if the board has no intervals of this metric.
+    """
+    columns = [metric, f"{metric} low", f"{metric} high"]
+    if missing := [column for column in columns if column not in board]:
+        raise ValueError(f"the board has no {listed(missing)}: make it with scoreboard(…, interval=True or against=…).")
+    gain = metric.endswith(" gain")
+    rows = board[columns].dropna()[::-1]  # places are numbered upwards
+    if ax is None:
+        ax = style.axes(metric, "", height=1.2 + 0.4 * len(rows))
+    ax.set_xlabel(metric)
+    if gain:
+        ax.axvline(0, color=GREY, linestyle="--")
+    words, signed = [], "+.3f" if gain else ".3f"
+    for place, (name, value, low, high) in enumerate(rows.itertuples()):
+        colour, marker = (GREY, "s") if name in FLOORS else (ORANGE, "*") if name == "oracle" else (BLUE, "o")
+        hollow: dict[str, Any] = {}
+        if gain and low <= 0 <= high:
+            hollow = {"markerfacecolor": "white", "label": "interval includes 0"}
+        ax.plot([low, high], [place, place], color=colour)
+        ax.plot([value], [place], marker, color=colour, markersize=11 if marker == "*" else 8, **hollow)
+        end, away, side = (low, -6, "right") if gain and value < 0 else (high, 6, "left")  # not across the line at 0
+        ax.annotate(f"{value:{signed}}", (end, place), (away, 0), textcoords="offset points", ha=side, va="center")
+        words.append(f"{name} {value:{signed}} ({low:{signed}} to {high:{signed}})")
+    ax.set_yticks(range(len(rows)), rows.index)
+    style.legend_above(ax)
+    ax.margins(x=0.27 if gain else 0.12)
+    return ax, f"{metric}, with 95% intervals: " + ", ".join(words[::-1]) + "."
 
 
 @styled

@@ -407,3 +407,255 @@ def test_the_board_says_how_many_test_rows_are_bought_again():
 def test_ratings_may_be_objects():
     stars = SimpleNamespace(ratings=lambda rows: np.array([4] * len(rows), dtype=object))
     assert scoreboard({"a": stars}, TRAIN, TEST)["rmse"]["a"] == scoreboard({"a": Rater()}, TRAIN, TEST)["rmse"]["a"]
+
+
+class Planted:
+    """Hits the bought product first where `hits` says so, else misses; its stars are off by `errors`."""
+
+    products = ("bought", "other")
+
+    def __init__(self, hits, errors=None):
+        self.hits = np.asarray(hits, dtype=float)
+        self.errors = np.zeros(len(self.hits)) if errors is None else np.asarray(errors)
+
+    def scores(self, reviews):
+        return np.column_stack([self.hits, np.full(len(reviews), 0.5)])
+
+    def ratings(self, reviews):
+        return 3.0 + self.errors
+
+
+def bought_by(users, rating=3.0):
+    return pd.DataFrame({"user_id": users, "product_id": "bought", "rating": rating})
+
+
+WARM = bought_by(["somebody"])  # the training rows: nothing is masked for the users of the test rows
+
+
+def planted_board(recommenders, users, **options):
+    return scoreboard(recommenders, WARM, bought_by(users), k=(1,), **options)
+
+
+def planted(users=60, rows=400, seed=0):
+    """Rows of users of very different numbers of rows; users differ in how well they are predicted."""
+    rng = np.random.default_rng(seed)
+    of_rows = np.concatenate([np.arange(users), rng.choice(users, rows - users, p=rng.dirichlet(np.ones(users)))])
+    chance = rng.beta(1, 2, users)[of_rows]
+    hits, better = rng.random(rows) < chance, rng.random(rows) < chance + 0.2
+    recommenders = {
+        "a": Planted(hits, rng.normal(0, 0.5 + chance)),
+        "b": Planted(hits | better, rng.normal(0, 1, rows)),
+    }
+    return recommenders, np.array([f"u{user}" for user in of_rows])
+
+
+ENDS = ("low", "high")
+
+
+def test_the_interval_of_two_users_by_hand():
+    # Samples of ann and bob: both ann (chance 1/4), one of each (1/2), both bob (1/4). So the ends are ann's and bob's.
+    # ann has 3 rows, of which 1 is a hit, with errors 1, 1, 2; bob has one hit with an error of 0.
+    users = ["ann", "ann", "bob", "ann"]
+    one, other = Planted([1, 0, 1, 0], [1, 1, 0, 2]), Planted([0, 0, 1, 0], [1, 1, 2, 2])
+    row = planted_board({"one": one, "other": other}, users, against="other").loc["one"]
+    expected = {
+        "hit@1": (2 / 4, 1 / 3, 1),
+        "hit@1 gain": (1 / 4, 0, 1 / 3),
+        "rmse": (math.sqrt(6 / 4), 0, math.sqrt(6 / 3)),
+        "rmse gain": (math.sqrt(6 / 4) - math.sqrt(10 / 4), 0 - 2, 0),
+    }
+    for metric, numbers in expected.items():
+        assert [row[metric], *(row[f"{metric} {end}"] for end in ENDS)] == pytest.approx(numbers), metric
+
+
+def test_columns_of_intervals_follow_their_metric_and_leave_the_others_as_they_are():
+    recommenders = {"both": Both(), "rater": Rater(), "scorer": Scorer()}
+    plain, spread, paired = (
+        scoreboard(recommenders, TRAIN, TEST, slices=True, **options)
+        for options in ({}, {"interval": True}, {"against": "rater"})
+    )
+    metrics = ["hit@1", "hit@10", "hit@50", "ndcg@10", "mrr", "rmse"]
+    kinds = ["", " low", " high", " gain", " gain low", " gain high"]
+    assert list(plain) == ["share", *metrics]
+    assert list(spread) == ["share", *(metric + kind for metric in metrics for kind in kinds[:3])]
+    assert list(paired) == ["share", *(metric + kind for metric in metrics for kind in kinds)]
+    pd.testing.assert_frame_equal(spread[list(plain)], plain, check_exact=True)
+    pd.testing.assert_frame_equal(paired[list(spread)], spread, check_exact=True)
+    assert spread.attrs == plain.attrs
+
+
+def test_intervals_agree_with_a_loop_over_frames_of_the_drawn_users():
+    recommenders, users = planted()
+    test = bought_by(users)
+    test.loc[::7, "rating"] = np.nan
+    board = scoreboard(recommenders, WARM, test, k=(1,), against="a")
+    rows = {
+        name: [rows.to_numpy() for _, rows in row_metrics(one, WARM, test, k=(1,)).groupby(users, sort=False)]
+        for name, one in recommenders.items()
+    }
+    rng, samples = np.random.default_rng(module.SEED), {name: [] for name in rows}
+    for _ in range(module.RESAMPLES):
+        drawn = rng.integers(len(rows["a"]), size=len(rows["a"]))
+        for name, frames in rows.items():
+            *means, error = np.nanmean(np.concatenate([frames[user] for user in drawn]), axis=0)
+            samples[name].append([*means, math.sqrt(error)])
+    a, b = (pd.DataFrame(samples[name], columns=["hit@1", "ndcg@10", "mrr", "rmse"]) for name in "ab")
+    for name, kind, table in (("a", "", a), ("b", "", b), ("b", " gain", b - a)):
+        for metric in table:
+            ends = [board.loc[name, f"{metric}{kind} {end}"] for end in ENDS]
+            assert ends == pytest.approx(np.percentile(table[metric], [2.5, 97.5])), (name, metric + kind)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 999, 1000])
+def test_samples_drawn_in_blocks_are_the_same(monkeypatch, at_once):
+    recommenders, rows = planted()
+    whole = planted_board(recommenders, rows, against="a")
+    monkeypatch.setattr(module, "DRAWN", 60 * at_once)  # 60 users
+    pd.testing.assert_frame_equal(planted_board(recommenders, rows, against="a"), whole)
+
+
+def test_the_same_board_has_the_same_intervals_whatever_else_is_on_it():
+    recommenders, users = planted()
+    board, again = (planted_board(recommenders, users, interval=True) for _ in range(2))
+    pd.testing.assert_frame_equal(board, again, check_exact=True)
+    alone = planted_board({"b": recommenders["b"]}, users, interval=True)
+    pd.testing.assert_frame_equal(board.loc[["b"]], alone)
+    np.random.seed(1)  # noqa: NPY002
+    pd.testing.assert_frame_equal(planted_board(recommenders, users, interval=True), board, check_exact=True)
+
+
+def widths(board, metric):
+    return board[f"{metric} high"] - board[f"{metric} low"]
+
+
+def test_the_width_is_that_of_the_normal_approximation():
+    # 400 users of one row each, half of them hits: the standard error is √(0.25 / 400); 1,000 samples know it to 5 %.
+    board = planted_board({"half": Planted(np.arange(400) % 2)}, np.arange(400).astype(str), interval=True)
+    assert widths(board, "hit@1")["half"] == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 400), rel=0.1)
+
+
+def test_nine_equal_rows_of_a_user_tell_no_more_than_one():
+    hits = np.arange(100) % 4 == 0
+    users = np.array([f"u{user:02d}" for user in range(100)])
+    one = planted_board({"a": Planted(hits)}, users, interval=True)
+    nine = planted_board({"a": Planted(np.repeat(hits, 9))}, np.repeat(users, 9), interval=True)
+    mixed = planted_board({"a": Planted(np.tile(hits, 9))}, np.tile(users, 9), interval=True)  # in any order
+    pd.testing.assert_frame_equal(nine, one)
+    pd.testing.assert_frame_equal(mixed, one)
+
+
+def test_a_paired_gain_is_narrower_than_the_difference_of_two_intervals():
+    recommenders, users = planted()
+    board = planted_board(recommenders, users, against="a")
+    apart = math.hypot(*widths(board, "hit@1"))  # if a and b were scored on samples of their own
+    assert 0 < widths(board, "hit@1 gain")["b"] < 0.8 * apart
+    assert board.loc["b", "hit@1 gain"] == board.loc["b", "hit@1"] - board.loc["a", "hit@1"]
+    assert board.loc["b", "hit@1 gain low"] > 0  # b has all of a's hits, and more
+
+
+def test_the_named_row_has_no_gain_and_what_is_not_offered_is_nan():
+    recommenders = {"scorer": Scorer(), "rater": Rater(), "both": Both()}
+    board = scoreboard(recommenders, TRAIN, TEST, k=(1,), against="scorer")
+    hits, stars = ([f"{metric} gain{end}" for end in ("", " low", " high")] for metric in ("hit@1", "rmse"))
+    assert (board.loc["scorer", hits] == 0).all()
+    assert (board.loc["both", hits] == 0).all()  # the same scores
+    assert board.loc["rater", ["hit@1 low", "hit@1 high", *hits]].isna().all()
+    assert board[stars].isna().all(axis=None)
+    assert board.loc[["rater", "both"], ["rmse low", "rmse high"]].notna().all(axis=None)
+
+
+def test_intervals_of_slices_are_those_of_the_slices_alone():
+    recommenders, users = planted()
+    test = bought_by(users)
+    known = np.unique(users)[::3]
+    train = pd.concat([WARM, bought_by(known).assign(product_id="other")])
+    board = scoreboard(recommenders, train, test, k=(1,), slices=True, against="a", exclude_seen=False)
+    for part, mask in (("all", np.full(len(test), True)), ("warm users", np.isin(users, known))):
+        some = {name: Planted(one.hits[mask], one.errors[mask]) for name, one in recommenders.items()}
+        alone = scoreboard(some, train, test[mask], k=(1,), against="a", exclude_seen=False)
+        pd.testing.assert_frame_equal(board.xs(part, level="test rows").drop(columns="share"), alone)
+    nothing = board.xs("new products", level="test rows")
+    assert (nothing.pop("share") == 0).all()
+    assert nothing.isna().all(axis=None)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    # 200 boards, 80 users of 1 to 5 rows; a user's chance of a hit is 0.1 or 0.7, so the true hit rate is 0.4.
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(200):
+        of_rows = np.repeat(np.arange(80), rng.integers(1, 6, 80))
+        hits = rng.random(len(of_rows)) < rng.choice([0.1, 0.7], 80)[of_rows]
+        values = pd.DataFrame({"hit": hits.astype(float), "squared_error": np.nan})
+        totals = module._totals_of_users([values], of_rows, np.full(len(of_rows), True))
+        low, high = np.percentile(module._resample({"a": totals})["a"][:, 0], [2.5, 97.5])
+        covered.append(low <= 0.4 <= high)
+    assert 0.9 <= np.mean(covered) <= 0.99
+
+
+def test_a_list_of_trainings_has_the_mean_of_their_rows():
+    # Hits 1, 0 and 1, 1: the mean of the four; squared errors 1, 4 and 9, 0: the root of their mean.
+    trainings = [Planted([1, 0], [1, 2]), Planted([1, 1], [3, 0])]
+    board = planted_board({"twice": trainings, "once": trainings[:1], "plain": trainings[0]}, ["ann", "bob"])
+    assert list(board) == ["hit@1", "ndcg@10", "mrr", "rmse"]
+    assert board.loc["twice", "hit@1"] == 3 / 4
+    assert board.loc["twice", "rmse"] == pytest.approx(math.sqrt(14 / 4))
+    assert board.loc["once"].equals(board.loc["plain"])
+
+
+def test_the_interval_of_trainings_by_hand():
+    # All users are alike, so only trainings vary: a quarter of the samples has the worse twice, a quarter the better.
+    worse, better = Planted([0] * 30, [2] * 30), Planted([1] * 30, [1] * 30)
+    board = planted_board(
+        {"seeds": [worse, better], "worse": worse}, [f"u{user}" for user in range(30)], against="worse"
+    )
+    seeds = board.loc["seeds"]
+    assert seeds[["hit@1", "hit@1 low", "hit@1 high"]].tolist() == [0.5, 0, 1]
+    assert seeds[["rmse", "rmse low", "rmse high"]].tolist() == pytest.approx([math.sqrt(2.5), 1, 2])
+    assert seeds[["rmse gain", "rmse gain low", "rmse gain high"]].tolist() == pytest.approx(
+        [math.sqrt(2.5) - 2, -1, 0]
+    )
+    assert (board.loc["worse", ["rmse low", "rmse high"]] == 2).all()
+
+
+def test_one_training_or_the_same_twice_has_the_interval_of_the_recommender_alone():
+    recommenders, users = planted()
+    board = planted_board(
+        {"plain": recommenders["a"], "once": [recommenders["a"]], "twice": [recommenders["a"]] * 2},
+        users,
+        interval=True,
+    )
+    for name in ("once", "twice"):
+        assert board.loc[name].to_dict() == pytest.approx(board.loc["plain"].to_dict())
+
+
+def test_users_and_trainings_add_their_variances():
+    # 200 users, 30 trainings whose hit rates differ: standard errors by users and by trainings, in squares.
+    rng = np.random.default_rng(0)
+    of_users, of_trainings = rng.normal(0, 0.5, 200), rng.normal(0, 0.25, 30)
+    trainings = [Planted(np.ones(200), np.sqrt(9 + of_users + luck)) for luck in of_trainings]
+    board = planted_board({"seeds": trainings}, [f"u{user}" for user in range(200)], interval=True)
+    error = math.sqrt(of_users.var() / 200 + of_trainings.var() / 30) / (2 * 3)  # of the root of about 9
+    assert widths(board, "rmse")["seeds"] == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_rows_draw_their_trainings_independently():
+    users = [f"u{user}" for user in range(30)]
+    trainings = [Planted([seed % 2] * 30) for seed in range(8)]
+    board = planted_board({"one": trainings, "other": list(trainings)}, users, against="one")
+    assert board.loc["other", "hit@1 gain"] == 0
+    assert widths(board, "hit@1 gain")["other"] > 1.2 * widths(board, "hit@1")["other"]
+
+
+def test_a_list_without_recommenders_is_refused():
+    with pytest.raises(ValueError, match="'none' is an empty list"):
+        scoreboard({"rater": Rater(), "none": []}, TRAIN, TEST)
+
+
+def test_a_training_that_is_wrong_is_named():
+    with pytest.raises(ValueError, match=r"ratings of seeds\[1\] are"):
+        scoreboard({"seeds": [Rater(), Rater(math.nan)]}, TRAIN, TEST)
+
+
+def test_a_row_to_compare_with_must_be_on_the_board():
+    with pytest.raises(ValueError, match="'popular' is no row of this board: expected one of rater, scorer"):
+        scoreboard({"rater": Rater(), "scorer": Scorer()}, TRAIN, TEST, against="popular")

@@ -99,6 +99,91 @@ def test_ladder_shows_any_metric_and_no_ceiling_without_an_oracle():
     assert words == "rmse: damped biases 0.900, multitask 0.800."
 
 
+SPREAD = pd.DataFrame(
+    {
+        "hit@10": [0.1, np.nan, 0.25, 0.5],
+        "hit@10 low": [0.08, np.nan, 0.2, 0.4],
+        "hit@10 high": [0.13, np.nan, 0.31, 0.6],
+        "hit@10 gain": [-0.15, np.nan, 0.0, 0.25],
+        "hit@10 gain low": [-0.2, np.nan, 0.0, -0.05],
+        "hit@10 gain high": [-0.1, np.nan, 0.0, 0.35],
+    },
+    index=BOARD.index,
+)
+
+
+def dots(ax):
+    """The dots of a chart of intervals from the top: name, value, low, high, colour, and whether they are filled."""
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    shapes = [line for line in ax.lines if line.get_linestyle() != "--"]
+    found = []
+    for whisker, dot in zip(shapes[::2], shapes[1::2]):
+        (value,), (place,) = dot.get_data()
+        assert list(whisker.get_ydata()) == [place, place]
+        assert whisker.get_color() == dot.get_color()
+        filled = dot.get_markerfacecolor() != "white"
+        found.append((place, names[place], value, *whisker.get_xdata(), dot.get_color(), dot.get_marker(), filled))
+    return [dot[1:] for dot in sorted(found, reverse=True)]
+
+
+def test_intervals_draw_a_dot_and_a_whisker_for_each_row_downwards():
+    ax, words = plots.intervals(SPREAD)
+    assert dots(ax) == [
+        ("popularity", 0.1, 0.08, 0.13, style.GREY, "s", True),
+        ("multitask", 0.25, 0.2, 0.31, style.BLUE, "o", True),
+        ("oracle", 0.5, 0.4, 0.6, style.ORANGE, "*", True),
+    ]
+    assert [line for line in ax.lines if line.get_linestyle() == "--"] == []
+    assert [(text.get_text(), text.xy) for text in ax.texts][::-1] == [
+        ("0.100", (0.13, 2)),
+        ("0.250", (0.31, 1)),
+        ("0.500", (0.6, 0)),
+    ]
+    assert ax.get_xlabel() == "hit@10"
+    assert words == (
+        "hit@10, with 95% intervals: popularity 0.100 (0.080 to 0.130), multitask 0.250 (0.200 to 0.310), "
+        "oracle 0.500 (0.400 to 0.600)."
+    )
+
+
+def test_gains_have_a_line_at_nothing_and_are_hollow_where_the_interval_includes_it():
+    ax, words = plots.intervals(SPREAD, "hit@10 gain")
+    (zero,) = (line for line in ax.lines if line.get_linestyle() == "--")
+    assert list(zero.get_xdata()) == [0, 0]
+    assert [(name, filled) for name, *_, filled in dots(ax)] == [
+        ("popularity", True),
+        ("multitask", False),
+        ("oracle", False),
+    ]
+    assert [(text.get_text(), text.xy[0]) for text in ax.texts][::-1] == [
+        ("-0.150", -0.2),  # on the far side of 0
+        ("+0.000", 0),
+        ("+0.250", 0.35),
+    ]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["interval includes 0"]
+    assert words == (
+        "hit@10 gain, with 95% intervals: popularity -0.150 (-0.200 to -0.100), multitask +0.000 (+0.000 to +0.000), "
+        "oracle +0.250 (-0.050 to +0.350)."
+    )
+
+
+def test_a_gain_above_nothing_is_filled_whichever_end_is_nearer():
+    board = pd.DataFrame({"m gain": [0.2], "m gain low": [0.1], "m gain high": [0.3]}, index=["a"])
+    assert [dot[-1] for dot in dots(plots.intervals(board, "m gain")[0])] == [True]
+
+
+def test_intervals_draw_into_axes_that_exist():
+    ax = style.axes("", "")
+    assert plots.intervals(SPREAD, ax=ax)[0] is ax
+    assert (len(plt.get_fignums()), ax.get_xlabel()) == (1, "hit@10")
+    assert [name for name, *_ in dots(ax)] == ["popularity", "multitask", "oracle"]
+
+
+def test_a_board_without_intervals_is_refused():
+    with pytest.raises(ValueError, match="no hit@10 low, hit@10 high: "):
+        plots.intervals(BOARD)
+
+
 POINTS = pd.DataFrame({"hit@10": [0.1, 0.3, 0.2], "rmse": [0.7, 0.9, 0.8]}, index=["1:0", "0:1", "1:1"])
 
 

@@ -46,6 +46,8 @@ def tower(column, ids, dim=32, text=None, words=0, layer_sizes=()):
 # The numbers that notebooks 03, 05 and 07 show: points as crowded as the course's.
 STEPS = ["random", "popularity", "textbook", "+ logQ", "+ no accidental hits", "+ unknown-user dropout", "oracle"]
 BOARD = pd.DataFrame({"hit@10": [0.029, 0.124, 0.082, 0.173, 0.173, 0.19, 0.26]}, index=STEPS)
+SPREAD = BOARD.assign(**{"hit@10 low": BOARD["hit@10"] - 0.012, "hit@10 high": BOARD["hit@10"] + 0.013})
+GAIN = (SPREAD - 0.173).set_axis([f"hit@10 gain{end}" for end in ("", " low", " high")], axis=1)
 PAIRS = ["1/256 : 1", "1/64 : 1", "1/16 : 1", "1/8 : 1", "0.25 : 1", "0.4 : 1", "1 : 1", "2 : 1", "4 : 1"]
 POINTS = pd.DataFrame(
     {
@@ -88,6 +90,8 @@ PICTURES = {
     "rating_shares": lambda train, test: plots.rating_shares(train),
     "timeline": plots.timeline,
     "ladder": lambda train, test: plots.ladder(BOARD),
+    "intervals": lambda train, test: plots.intervals(SPREAD),
+    "intervals, gain": lambda train, test: plots.intervals(GAIN, "hit@10 gain"),
     "lines": lambda train, test: plots.lines(PULL, "length of the gradient"),
     "learning_curves": lambda train, test: plots.learning_curves(CURVE),
     "trade_off, floor": lambda train, test: plots.trade_off(PRICE, floor=("popularity", 0.174)),
