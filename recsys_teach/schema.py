@@ -1,9 +1,10 @@
 """The columns of a reviews table, and the check that every table passes on entry.
 
 One row is one review: who (`user_id`) wrote about what (`product_id`) and how many stars (`rating`). A table without
-ratings is one of purchases. All other modules take tables that `check_reviews` has returned, and don't check them
-again. The rules of a valid row are in this file alone: a file larger than memory is checked piece by piece by the same
-`Checker`.
+ratings is one of purchases. It may also hold the review's headline (`summary`), its time (`timestamp`), the product's
+name (`title`), its main category (`category`), and all its categories, separated by | (`categories`). All other modules
+take tables that `check_reviews` has returned, and don't check them again. The rules of a valid row are in this file
+alone: a file larger than memory is checked piece by piece by the same `Checker`.
 """
 
 import re
@@ -26,9 +27,10 @@ SUMMARY = "summary"
 TIMESTAMP = "timestamp"
 TITLE = "title"
 CATEGORY = "category"
+CATEGORIES = "categories"  # all of a product's categories, separated by |
 
 REQUIRED = (USER, PRODUCT)
-OPTIONAL = (RATING, SUMMARY, TIMESTAMP, TITLE, CATEGORY)
+OPTIONAL = (RATING, SUMMARY, TIMESTAMP, TITLE, CATEGORY, CATEGORIES)
 
 LARGEST = 1e6  # stars, either way: errors are squared and summed, and a sum that overflows is no RMSE
 MOST = 10**300  # what a float is sure to hold
@@ -83,8 +85,8 @@ def check_reviews(
 
     Ids and texts become `str` (a number 7 or 7.0 becomes "7"), ratings `float64` (stars; True is 1, if all of them are
     True or False), timestamps UTC datetimes at second resolution (numbers count from 1970; fractions are cut off); a
-    missing `summary`, `title` or `category` becomes an empty text. Columns that the schema doesn't know are left out.
-    The order of the rows stays, their index is numbered anew from 0.
+    missing `summary`, `title`, `category` or `categories` becomes an empty text. Columns that the schema doesn't know
+    are left out. The order of the rows stays, their index is numbered anew from 0.
 
     Args:
         source: what the sentences call the table.
