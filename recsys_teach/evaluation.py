@@ -12,11 +12,11 @@ import pandas as pd
 
 from recsys_teach import metrics
 from recsys_teach._util import listed, shown
-from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER
+from recsys_teach.schema import CATEGORIES, CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER
 from recsys_teach.splits import new_products, new_users
 
 AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the purchase
-ANSWERS = (*AFTERWARDS, PRODUCT, TITLE, CATEGORY)  # columns of a test row that are hidden from `scores`
+ANSWERS = (*AFTERWARDS, PRODUCT, TITLE, CATEGORY, CATEGORIES)  # columns of a test row that are hidden from `scores`
 CELLS = 8_000_000  # scores asked for at once: 32 MB of float32
 RATINGS = 100_000  # ratings asked for at once
 RESAMPLES = 1_000  # samples of the test part's users behind each interval
@@ -41,11 +41,11 @@ def scoreboard(
     With `exclude_seen`, what a user bought in `train` isn't recommended again, as in a shop, and buying it again is a
     miss for everybody (`attrs["seen_share"]` says how many test rows that is); without it every product is a
     candidate, as in TFRS's `FactorizedTopK`. Recommenders don't see the answers: `scores` gets rows without product,
-    title, category, rating and summary, `ratings` gets rows without rating and summary. `visible` names columns that
-    stay all the same, such as `["summary"]`, which reveals what was bought and how good it was: a leak. Metrics that a
-    recommender doesn't offer are NaN, and so is the `rmse` of purchases without ratings. With `slices` there is a row
-    for each recommender *and* part of the test rows: all, warm users, new users, new products, with the share of the
-    test rows that are in this part.
+    title, category, categories, rating and summary, `ratings` gets rows without rating and summary. `visible` names
+    columns that stay all the same, such as `["summary"]`, which reveals what was bought and how good it was: a leak.
+    Metrics that a recommender doesn't offer are NaN, and so is the `rmse` of purchases without ratings. With `slices`
+    there is a row for each recommender *and* part of the test rows: all, warm users, new users, new products, with the
+    share of the test rows that are in this part.
 
     A list in place of a recommender is one model, trained with several seeds. Its row shows the mean over the
     trainings: of each test row's metrics, and of its squared errors before the root.

@@ -1,9 +1,10 @@
 """The columns of a reviews table, and the check that every table passes on entry.
 
 One row is one review: who (`user_id`) wrote about what (`product_id`) and how many stars (`rating`). A table without
-ratings is one of purchases. All other modules take tables that `check_reviews` has returned, and don't check them
-again. The rules of a valid row are in this file alone: a file larger than memory is checked piece by piece by the same
-`Checker`.
+ratings is one of purchases. It may also hold the review's headline (`summary`), its time (`timestamp`), the product's
+name (`title`), its main category (`category`), and all its categories, separated by | (`categories`). All other modules
+take tables that `check_reviews` has returned, and don't check them again. The rules of a valid row are in this file
+alone: a file larger than memory is checked piece by piece by the same `Checker`.
 """
 
 import re
@@ -26,9 +27,10 @@ SUMMARY = "summary"
 TIMESTAMP = "timestamp"
 TITLE = "title"
 CATEGORY = "category"
+CATEGORIES = "categories"  # all of a product's categories, separated by |
 
 REQUIRED = (USER, PRODUCT)
-OPTIONAL = (RATING, SUMMARY, TIMESTAMP, TITLE, CATEGORY)
+OPTIONAL = (RATING, SUMMARY, TIMESTAMP, TITLE, CATEGORY, CATEGORIES)
 
 LARGEST = 1e6  # stars, either way: errors are squared and summed, and a sum that overflows is no RMSE
 MOST = 10**300  # what a float is sure to hold
@@ -83,8 +85,8 @@ def check_reviews(
 
     Ids and texts become `str` (a number 7 or 7.0 becomes "7"), ratings `float64` (stars; True is 1, if all of them are
     True or False), timestamps UTC datetimes at second resolution (numbers count from 1970; fractions are cut off); a
-    missing `summary`, `title` or `category` becomes an empty text. Columns that the schema doesn't know are left out.
-    The order of the rows stays, their index is numbered anew from 0.
+    missing `summary`, `title`, `category` or `categories` becomes an empty text. Columns that the schema doesn't know
+    are left out. The order of the rows stays, their index is numbered anew from 0.
 
     Args:
         source: what the sentences call the table.
@@ -139,6 +141,7 @@ class Checker:
             )
         reviews = reviews.reset_index(drop=True)
         read = {USER: self._ids, PRODUCT: self._ids, RATING: self._ratings, TIMESTAMP: self._times}
+        read[CATEGORIES] = self._lists
         checked = pd.DataFrame({name: read.get(name, self._texts)(reviews[name]) for name in present})
         self.rows += len(reviews)
         return checked
@@ -182,6 +185,12 @@ class Checker:
             self._refuse(texts.map(_no_text), f"a {values.name} that is no plain text", "expected text.", values)
             texts = texts.map(_as_text)
         return texts.astype(str)
+
+    def _lists(self, values: pd.Series) -> pd.Series:
+        """Return texts as `_texts` does, and lists of texts joined by |, however deep they are."""
+        return self._texts(
+            values.astype(object).map(lambda value: "|".join(_leaves(value)) if _is_list(value) else value)
+        )
 
     def _ratings(self, values: pd.Series) -> pd.Series:
         objects = values.astype(object)
@@ -286,6 +295,14 @@ def _may_hold(parts: Sequence[str], text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return any(part in text for part in parts)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | np.ndarray)
+
+
+def _leaves(value: Any) -> list[str]:
+    return [leaf for part in value for leaf in _leaves(part)] if _is_list(value) else [_as_text(value)]
 
 
 def _all_text(values: pd.Series) -> bool:

@@ -11,7 +11,8 @@ from recsys_teach.schema import TIMESTAMP
 def write_amazon(reviews: pd.DataFrame, path: str | os.PathLike, *, year: int = 2014) -> None:
     """Write a reviews table as Amazon's release of 2014 or 2023 has it, gzipped JSON Lines; `path` ends in .gz.
 
-    Columns that this release doesn't have (`title`, `category`) are left out; times are seconds, in 2023 ms.
+    Columns that this release doesn't have (`title`, `category`, `categories`) are left out; times are seconds, in
+    2023 ms.
     """
     if year not in (2014, 2023):
         raise ValueError(f"year is {year}: expected 2014 or 2023, the two releases that are known here.")

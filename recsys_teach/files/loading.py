@@ -1,9 +1,10 @@
-"""Loading: a reviews table from the generated shop, the Amazon sample, a file, or a DataFrame.
+"""Loading: a reviews table from the generated shop, the Amazon or the MovieLens sample, a file, or a DataFrame.
 
 Files are read by `formats` piece by piece; this module names their columns, and `schema` checks every piece. `prepare`
 takes the same pieces, so that a file is understood in the same way, whatever its size.
 """
 
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from recsys_teach._util import escape_controls, listed, same_everywhere
-from recsys_teach.files.downloads import amazon_sample
+from recsys_teach.files.downloads import amazon_sample, movielens_sample
 from recsys_teach.files.formats import Reading, read_pieces
 from recsys_teach.schema import (
+    CATEGORIES,
     CATEGORY,
     OPTIONAL,
     PRODUCT,
@@ -70,10 +72,12 @@ def load_reviews(
     """Load and check a reviews table (see `schema`).
 
     Args:
-        source: "generated" for the generated shop (seed 0), "amazon" for 999 reviews of Amazon Electronics
-            (downloaded once, its SHA-256 checked; the folder in RECSYS_TEACH_DATA is looked at first), a DataFrame, or
-            the path of a text file with separators, a JSON Lines file or array (both may be gzipped), a Parquet file or
-            a folder of them.
+        source: "generated" for the generated shop (seed 0), "amazon" for 999 reviews of Amazon Electronics, "movielens"
+            for the 100,836 ratings of MovieLens latest-small with each film's title, first genre (`category`) and
+            genres (`categories`, such as "Comedy|Romance"), a DataFrame, or the path of a text file with separators, a
+            JSON Lines file or array (both may be gzipped), a Parquet file or a folder of them. Amazon's and MovieLens'
+            files are downloaded once, their SHA-256 checked; the folder in RECSYS_TEACH_DATA is looked at first.
+            MovieLens' is for research and education, not for commercial use.
         columns: your column names to ours, such as {"customer": "user_id"}, on top of those that are known: our own,
             those of Amazon's releases, Yelp and MovieLens.
         sep, encoding, decimal, dayfirst, header, unrated: how the file is written, if that can't be found out: see
@@ -89,6 +93,9 @@ def load_reviews(
     if isinstance(source, pd.DataFrame):
         name = "the DataFrame"
         pieces = check_pieces(iter([_renamed(source, columns, name)]), how, name)
+    elif source == "movielens":
+        name = "the MovieLens sample"
+        pieces = check_pieces(iter([_renamed(_movielens(), columns, name)]), how, name)
     else:
         path = amazon_sample() if source == "amazon" else found_path(source)
         name = str(path)
@@ -120,6 +127,16 @@ def check_pieces(pieces: Iterator[pd.DataFrame], how: Reading, name: str) -> Ite
         if not checked.empty:
             yield checked
     checker.finish()
+
+
+def _movielens() -> pd.DataFrame:
+    """Return MovieLens' table of ratings with the title, the first genre and all genres of each film."""
+    ratings_csv, movies_csv = map(io.BytesIO, movielens_sample())
+    ratings = pd.read_csv(ratings_csv, dtype={"userId": str, "movieId": str})
+    movies = pd.read_csv(movies_csv, dtype=str, keep_default_na=False, index_col="movieId")
+    genres = movies["genres"].replace("(no genres listed)", "")
+    films = pd.DataFrame({TITLE: movies["title"], CATEGORY: genres.str.split("|").str[0], CATEGORIES: genres})
+    return ratings.join(films, on="movieId")
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[Any, str] | None, name: str) -> pd.DataFrame:

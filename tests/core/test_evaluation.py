@@ -347,7 +347,8 @@ def test_recommenders_do_not_see_the_answers():
             asked.append(set(reviews))
             return np.full(len(reviews), 3.0)
 
-    scoreboard({"curious": Curious()}, TRAIN, TEST.assign(title="a tent", category="camping", summary="so good"))
+    answers = {"title": "a tent", "category": "camping", "categories": "camping|gifts", "summary": "so good"}
+    scoreboard({"curious": Curious()}, TRAIN, TEST.assign(**answers))
     assert asked[0] == {"user_id"}
     assert "rating" not in asked[1]
 

@@ -69,7 +69,7 @@ def test_ids_keep_leading_zeros_and_the_name_na():
     assert check_reviews(table(user_id=["007", "NA", "0"]))["user_id"].tolist() == ["007", "NA", "0"]
 
 
-@pytest.mark.parametrize("column", ["summary", "title", "category"])
+@pytest.mark.parametrize("column", ["summary", "title", "category", "categories"])
 @pytest.mark.parametrize(
     ("values", "texts"), [(["a", None, np.nan], ["a", "", ""]), ([1984.0, np.nan, 7], ["1984", "", "7"])]
 )

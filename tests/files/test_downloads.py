@@ -1,12 +1,14 @@
-"""The Amazon sample comes whole, or not at all, and what is wrong is said in one sentence."""
+"""The Amazon and the MovieLens sample come whole, or not at all, and what is wrong is said in one sentence."""
 
 import gzip
 import hashlib
+import io
 import os
 import socket
 import subprocess
 import sys
 import threading
+import zipfile
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,12 +27,18 @@ SAMPLE = b"reviewerID,asin,overall\nA1,0528881469,5.0\nA2,B2,1.0\n"
 HALF = len(SAMPLE) // 2
 
 
+def move(monkeypatch, port):
+    """Look for both samples on this machine."""
+    monkeypatch.setattr(downloads, "AMAZON_URL", f"http://127.0.0.1:{port}/amazon_reviews.csv")
+    monkeypatch.setattr(downloads, "MOVIELENS_URL", f"http://127.0.0.1:{port}/ml-latest-small.zip")
+
+
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
     """An empty cache, no folder of the user's, and an address where nobody listens."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(downloads, "AMAZON_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/amazon_reviews.csv")
+        move(monkeypatch, closed.getsockname()[1])
     monkeypatch.setattr(downloads, "AMAZON_SHA256", hashlib.sha256(SAMPLE).hexdigest())
     monkeypatch.delenv("RECSYS_TEACH_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -69,7 +77,7 @@ def serve(monkeypatch, *answers):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        monkeypatch.setattr(downloads, "AMAZON_URL", f"http://127.0.0.1:{server.server_port}/amazon_reviews.csv")
+        move(monkeypatch, server.server_port)
         try:
             yield asked
         finally:
@@ -293,3 +301,217 @@ def test_the_amazon_sample_is_the_one_the_course_describes():
     reviews = load_reviews("amazon")
     assert (len(reviews), reviews["user_id"].nunique(), reviews["product_id"].nunique()) == (999, 963, 40)
     assert reviews["rating"].value_counts().to_dict() == {5.0: 582, 4.0: 188, 3.0: 94, 2.0: 48, 1.0: 87}
+
+
+# The MovieLens sample, with three planted ratings in its place.
+
+RATINGS = b"userId,movieId,rating,timestamp\n7,10,4.0,964982703\n7,2,0.5,964981247\n8,10,3.5,1537799250\n"
+MOVIES = b'movieId,title,genres\n2,"Kid, The (1921)",(no genres listed)\n10,NA,Comedy|Crime\n11,Heat,Crime\n'
+FILMS = pd.DataFrame(
+    {
+        "user_id": ["7", "7", "8"],
+        "product_id": ["10", "2", "10"],
+        "rating": [4.0, 0.5, 3.5],
+        "timestamp": pd.to_datetime(["2000-07-30 18:45:03", "2000-07-30 18:20:47", "2018-09-24 14:27:30"], utc=True),
+        "title": ["NA", "Kid, The (1921)", "NA"],
+        "category": ["Comedy", "", "Comedy"],
+        "categories": ["Comedy|Crime", "", "Comedy|Crime"],
+    }
+)
+
+
+def packed(contents):
+    """A zip of these files, in a folder as in MovieLens' own."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(f"ml-latest-small/{name}"), content)
+    return packed.getvalue()
+
+
+def unpack(contents, folder):
+    """The same files in the same folder, without the zip."""
+    (folder / "ml-latest-small").mkdir()
+    for name, content in contents.items():
+        (folder / "ml-latest-small" / name).write_bytes(content)
+
+
+BOTH = {"ratings.csv": RATINGS, "movies.csv": MOVIES}
+ZIP = packed({"README.txt": b"terms", **BOTH})
+
+
+@pytest.fixture
+def films(cache, monkeypatch):
+    """The hashes of the planted files, and an empty cache."""
+    for name, content in (("MOVIELENS", ZIP), ("RATINGS", RATINGS), ("MOVIES", MOVIES)):
+        monkeypatch.setattr(downloads, f"{name}_SHA256", hashlib.sha256(content).hexdigest())
+    return cache
+
+
+def send_zip(handler):
+    send(handler, ZIP)
+
+
+def assert_films(found):
+    pd.testing.assert_frame_equal(found, FILMS, check_dtype=False)
+
+
+def test_movielens_is_downloaded_once_and_its_terms_are_said_then(films, monkeypatch, capsys):
+    with serve(monkeypatch, send_zip) as asked:
+        assert_films(load_reviews("movielens"))
+    assert asked == ["/ml-latest-small.zip"]
+    assert capsys.readouterr() == ("", f"{downloads.MOVIELENS_TERMS}\n")
+    assert "\n" not in downloads.MOVIELENS_TERMS
+    assert files(films) == ["ml-latest-small.zip"]
+    assert_films(load_reviews("movielens"))  # nobody serves it any more
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("form", ["zip", "unpacked"])
+def test_movielens_in_a_folder_of_yours_needs_no_network(films, monkeypatch, tmp_path, capsys, form):
+    if form == "zip":
+        (tmp_path / "ml-latest-small.zip").write_bytes(ZIP)
+    else:
+        unpack(BOTH, tmp_path)
+    monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    assert_films(load_reviews("movielens"))
+    assert not films.exists()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_folder_of_yours_without_movielens_is_passed_over(films, monkeypatch, tmp_path):
+    (tmp_path / "amazon_reviews.csv").write_bytes(SAMPLE)
+    monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    with serve(monkeypatch, send_zip):
+        assert_films(load_reviews("movielens"))
+
+
+def test_another_zip_in_a_folder_of_yours_is_refused(films, monkeypatch, tmp_path):
+    (tmp_path / "ml-latest-small.zip").write_bytes(ZIP[:-1])
+    unpack(BOTH, tmp_path)  # it isn't looked at: which one was meant?
+    monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"isn't the MovieLens sample: .*; remove it, or unset") as caught:
+        load_reviews("movielens")
+    assert str(caught.value).startswith(str(tmp_path / "ml-latest-small.zip"))
+    for content in (ZIP[:-1], ZIP):
+        assert hashlib.sha256(content).hexdigest()[:12] in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["zip", "unpacked"])
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("fault", ["another", "missing"])
+def test_another_or_a_missing_file_of_movielens_is_named(films, monkeypatch, tmp_path, form, name, fault):
+    contents = BOTH | {name: b"x" + BOTH[name]}
+    if fault == "missing":
+        del contents[name]
+    if form == "zip":
+        place = tmp_path / "ml-latest-small.zip"
+        place.write_bytes(packed(contents))
+        monkeypatch.setattr(downloads, "MOVIELENS_SHA256", hashlib.sha256(place.read_bytes()).hexdigest())
+    else:
+        place = tmp_path / "ml-latest-small"
+        unpack(contents, tmp_path)
+    monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    kind = ValueError if fault == "another" else FileNotFoundError
+    with pytest.raises(kind, match=r"remove .*, or unset RECSYS_TEACH_DATA to download the sample\.$") as caught:
+        load_reviews("movielens")
+    said = str(caught.value)
+    assert type(caught.value) is kind
+    assert said.startswith(str(place))
+    assert said.split()[0].endswith(f"ml-latest-small/{name}")
+    assert f"remove {place}," in said
+    assert "\n" not in said
+    if fault == "another":
+        for content in (b"x" + BOTH[name], BOTH[name]):
+            assert hashlib.sha256(content).hexdigest()[:12] in said
+    assert not films.exists()
+
+
+def test_without_network_movielens_says_the_remedy_and_no_terms(films, capsys):
+    remedy = r"can't be downloaded \(\w+\): connect .* put ml-latest-small.zip into a folder .* RECSYS_TEACH_DATA"
+    with pytest.raises(ConnectionError, match=f"the MovieLens sample isn't in .* and {remedy}") as caught:
+        load_reviews("movielens")
+    assert str(films) in str(caught.value)
+    assert files(films) == []
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("content", [ZIP[:-1], b"", MOVIES], ids=["cut", "empty", "another"])
+def test_another_file_from_the_server_is_not_movielens(films, monkeypatch, capsys, content):
+    with serve(monkeypatch, lambda handler: send(handler, content), send_zip):
+        with pytest.raises(ValueError, match=r"sent isn't the MovieLens sample \(wrong SHA-256\): try again, or put"):
+            load_reviews("movielens")
+        assert files(films) == []
+        assert capsys.readouterr().err == ""
+        assert_films(load_reviews("movielens"))
+
+
+def test_a_damaged_zip_in_the_cache_is_never_read(films, monkeypatch):
+    films.mkdir(parents=True)
+    (films / "ml-latest-small.zip").write_bytes(ZIP[:-1])
+    with serve(monkeypatch, send_zip) as asked:
+        assert_films(load_reviews("movielens"))
+    assert len(asked) == 1
+    assert (films / "ml-latest-small.zip").read_bytes() == ZIP
+
+
+def test_a_full_disk_keeps_no_half_of_movielens(films, monkeypatch, capsys):
+    with serve(monkeypatch, send_zip, send_zip):
+        with (
+            full_disk(after=len(ZIP) // 2),
+            pytest.raises(OSError, match=r"the MovieLens sample can't be kept in .*cache.recsys-teach \(.+\): make"),
+        ):
+            load_reviews("movielens")
+        assert files(films) == []
+        assert capsys.readouterr().err == ""
+        assert_films(load_reviews("movielens"))
+
+
+def test_columns_of_movielens_can_be_named(films, monkeypatch, tmp_path):
+    unpack(BOTH, tmp_path)
+    monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    found = load_reviews("movielens", columns={"title": "summary"})
+    assert found["summary"].tolist() == FILMS["title"].tolist()
+    assert "title" not in found
+    with pytest.raises(ValueError, match=r"the MovieLens sample has no column 'tag' to rename \(columns found: userId"):
+        load_reviews("movielens", columns={"tag": "summary"})
+
+
+def test_the_address_of_movielens_is_its_own():
+    assert downloads.MOVIELENS_URL.startswith("https://files.grouplens.org/")
+
+
+FOLDER = Path(os.environ.get("RECSYS_TEACH_DATA", ""), "ml-latest-small").absolute()
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="RECSYS_TEACH_DATA names no folder with MovieLens, unpacked")
+@pytest.mark.parametrize("form", ["zip", "unpacked"])
+def test_movielens_is_the_one_that_grouplens_describes(monkeypatch, tmp_path, form):
+    """Its README: 100,836 ratings by 610 users, March 29, 1996 to September 24, 2018, 20 or more of each user."""
+    if form == "zip":
+        zipped = packed({name: (FOLDER / name).read_bytes() for name in BOTH})
+        (tmp_path / "ml-latest-small.zip").write_bytes(zipped)
+        monkeypatch.setattr(downloads, "MOVIELENS_SHA256", hashlib.sha256(zipped).hexdigest())
+        monkeypatch.setenv("RECSYS_TEACH_DATA", str(tmp_path))
+    reviews = load_reviews("movielens")
+    assert list(reviews) == list(FILMS)
+    assert (len(reviews), reviews["user_id"].nunique(), reviews["product_id"].nunique()) == (100_836, 610, 9_724)
+    assert reviews["user_id"].value_counts().min() == 20
+    assert reviews.iloc[0].to_dict() == {
+        "user_id": "1",
+        "product_id": "1",
+        "rating": 4.0,
+        "timestamp": pd.Timestamp("2000-07-30 18:45:03", tz="UTC"),
+        "title": "Toy Story (1995)",
+        "category": "Adventure",
+        "categories": "Adventure|Animation|Children|Comedy|Fantasy",
+    }
+    assert set(reviews["rating"]) == {half / 2 for half in range(1, 11)}
+    assert [f"{time:%Y-%m-%d}" for time in (reviews["timestamp"].min(), reviews["timestamp"].max())] == [
+        "1996-03-29",
+        "2018-09-24",
+    ]
+    assert (reviews["title"] != "").all()
+    assert (reviews["category"] == reviews["categories"].str.split("|").str[0]).all()
+    without = reviews[reviews["categories"] == ""]
+    assert (len(without), without["product_id"].nunique()) == (47, 34)

@@ -137,6 +137,12 @@ def test_a_movie_title_stays_a_title(tmp_path):
     assert_reviews(load_reviews(path), REVIEWS.drop(columns="summary").assign(title=["Heat", "Alien", "Heat"]))
 
 
+def test_all_categories_of_a_product_are_one_text(tmp_path):
+    told = {"category": ["Drama", "", "Crime"], "categories": ["Drama|Crime", "", "Crime"]}
+    path = write(tmp_path / "mine.csv", theirs(OURS).assign(**told))
+    assert_reviews(load_reviews(path), REVIEWS.assign(**told))
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl.gz", "parquet"])
 def test_any_other_names_take_a_mapping(tmp_path, suffix):
     names = {"user_id": "customer", "product_id": "article", "rating": "stars"}
@@ -172,7 +178,8 @@ def test_a_recommender_needs_two_of_everything(tmp_path, column):
 
 @pytest.mark.parametrize("source", ["nowhere.csv", "elsewhere"])
 def test_a_missing_file_is_named_with_what_was_expected(source):
-    with pytest.raises(FileNotFoundError, match=f'{source} doesn\'t exist: expected "generated", "amazon" or the path'):
+    expected = '"generated", "amazon", "movielens" or the path'
+    with pytest.raises(FileNotFoundError, match=f"{source} doesn't exist: expected {expected}"):
         load_reviews(source)
 
 
