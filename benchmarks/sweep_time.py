@@ -48,8 +48,7 @@ def main() -> None:
 
     one, eleven = in_turns(lambda: trained("alone"), lambda: trained("stack"))
     tables = (table[WEIGHTS.index(PAIR)] for table in models["stack"].tables())
-    head = models["alone"].ranking.head
-    same = Factors(vocabulary.users, vocabulary.products, *tables, head.mean, head.spread * head.scale)
+    same = Factors(vocabulary.users, vocabulary.products, *tables, models["alone"].ranking.head.mean)
     board = scoreboard({"alone": models["alone"], "in the stack": same}, train, test)[["hit@10", "rmse"]]
     apart = board.diff().iloc[-1].abs().max()
     ours, against = (f"{statistics.median(times):.2f} s" for times in (eleven, one))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse import csr_array, csr_matrix, vstack
 
 from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP, USER
 from recsys_teach.shop import Shop
@@ -135,21 +135,28 @@ class ItemKNN:
         neighbours: similarities that are kept for each product.
     """
 
+    CELLS = 8_000_000  # similarities that are computed at once: 64 MB
+
     def __init__(self, train: pd.DataFrame, *, neighbours: int = 50, shrink: float = 20.0):
         if neighbours < 1 or not shrink >= 0:
             raise ValueError(f"neighbours is {neighbours}, shrink {shrink}: expected 1 or more, and 0 or more.")
         self._purchases = Purchases(train)
         self.products = self._purchases.products
+        self.neighbours, self.shrink = neighbours, shrink
         matrix = self._purchases.matrix
-        both, norm = (matrix.T @ matrix).tocsr(), np.sqrt(matrix.sum(axis=0))
-        both.setdiag(0)
-        product = np.repeat(np.arange(both.shape[0]), np.diff(both.indptr))
-        both.data /= norm[product] * norm[both.indices] + np.float32(shrink)
-        for row in np.split(both.data, both.indptr[1:-1]):  # views of the similarities of each product
-            if len(row) > neighbours:
-                row[np.argpartition(row, -neighbours)[:-neighbours]] = 0
-        both.eliminate_zeros()
-        self._similarity = both.T.tocsr()  # a column has the neighbours of its product
+        norm, kept = np.sqrt(matrix.sum(axis=0)), []
+        step = max(1, self.CELLS // len(self.products))
+        for start in range(0, len(self.products), step):
+            some = slice(start, start + step)
+            both = (matrix[:, some].T @ matrix).tocsr()  # [some products, products]
+            both.setdiag(0, k=start)
+            for row, similar in zip(norm[some], np.split(np.arange(both.nnz), both.indptr[1:-1])):
+                both.data[similar] /= row * norm[both.indices[similar]] + np.float32(shrink)
+                if len(similar) > neighbours:
+                    both.data[similar[np.argpartition(both.data[similar], -neighbours)[:-neighbours]]] = 0
+            both.eliminate_zeros()
+            kept.append(both)
+        self._similarity = csr_array(vstack(kept).T)  # a column has the neighbours of its product
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the sum of the similarities to the user's products, `[rows, products]`; popularity for new users."""
@@ -180,9 +187,10 @@ class EASE:
             raise ValueError(f"l2 is {l2}: expected a number above 0.")
         self._purchases = Purchases(train)
         self.products = self._purchases.products
+        self.l2 = l2
         self._bought, self._l2 = self._purchases.matrix, np.float32(l2)
         users, products = self._bought.shape
-        if min(users, products) > self.LARGEST:
+        if not self.can_fit(train):
             raise ValueError(
                 f"EASE inverts a matrix of products × products or of users × users, and there are {products:,} and "
                 f"{users:,}: expected {self.LARGEST:,} at most of one of them; leave rare products out, or take "
@@ -198,6 +206,11 @@ class EASE:
             gram = (self._bought.T @ self._bought).toarray()
             self._inverse = np.linalg.inv(gram + self._l2 * identity)
             self._diagonal = np.diag(self._inverse)
+
+    @classmethod
+    def can_fit(cls, train: pd.DataFrame) -> bool:
+        """Return whether the smaller one of the two matrices is small enough."""
+        return min(train[USER].nunique(), train[PRODUCT].nunique()) <= cls.LARGEST
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the prediction from the user's purchases, `[rows, products]`; popularity for new users."""

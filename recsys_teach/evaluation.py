@@ -34,7 +34,7 @@ def scoreboard(
     slices: bool = False,
     visible: Sequence[str] = (),
     interval: bool = False,
-    against: str | None = None,
+    against: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Score recommenders; return a row for each: `hit@k`, `ndcg@10`, `mrr` (shares, higher is better), `rmse` (stars).
 
@@ -59,7 +59,8 @@ def scoreboard(
 
     `against` names a row, and implies `interval`: then `m gain`, `m gain low` and `m gain high` follow, the difference
     to that row. It is paired: both rows are scored on the same samples of users, which makes the interval narrower
-    than the two rows' own intervals suggest. The gain of `rmse` is in stars, and *negative* is better.
+    than the two rows' own intervals suggest. The gain of `rmse` is in stars, and *negative* is better. If it names
+    several rows, such as `["EASE", "damped biases"]`, the first one that has a metric is the rival there.
 
     Raises:
         ValueError: no recommenders, no test rows, an empty list, an `against` that is no row, or a recommender that has
@@ -72,59 +73,94 @@ def scoreboard(
     empty = [name for name, one in recommenders.items() if isinstance(one, list) and not one]
     if empty:
         raise ValueError(f"{shown(empty[0])} is an empty list: expected a recommender, or one for each training.")
-    if against is not None and against not in recommenders:
-        raise ValueError(f"against={shown(against)} is no row of this board: expected one of {listed(recommenders)}.")
+    rivals = [against] if isinstance(against, str) else against or []
+    if strange := [name for name in rivals if name not in recommenders]:
+        raise ValueError(
+            f"against={shown(strange[0])} is no row of this board: expected one of {listed(recommenders)}."
+        )
     parts = {"all": np.full(len(test), True)}
     if slices:
         cold = new_users(train, test).to_numpy()
         parts |= {"warm users": ~cold, "new users": cold, "new products": new_products(train, test).to_numpy()}
 
-    users = pd.factorize(test[USER])[0]
     settings: dict[str, Any] = {"k": k, "exclude_seen": exclude_seen, "visible": visible}
-    rows: dict[tuple[str, str], pd.Series] = {}
-    totals: dict[str, dict[str, np.ndarray]] = {part: {} for part in parts}
+    values = {}
     for name, recommender in recommenders.items():
         trainings = {name: recommender}
         if isinstance(recommender, list):
             trainings = {f"{name}[{place}]": one for place, one in enumerate(recommender)}
-        values = [row_metrics(one, train, test, **settings, name=which) for which, one in trainings.items()]
-        average = sum(values[1:], values[0]) / len(values)
-        for part, mask in parts.items():
-            mean = average[mask].mean()
-            rows[name, part] = mean.drop("squared_error")
-            rows[name, part]["rmse"] = np.sqrt(mean["squared_error"])
-            if interval or against is not None:
-                totals[part][name] = _totals_of_users(values, users, mask)
-    if interval or against is not None:
-        samples = {(name, part): table for part in parts for name, table in _resample(totals[part]).items()}
-        rows = {row: _with_intervals(row, rows, samples, against) for row in rows}
-    board = pd.DataFrame(rows).T
+        values[name] = [row_metrics(one, train, test, **settings, name=which) for which, one in trainings.items()]
+    boards = {}
+    for part, mask in parts.items():
+        some = {name: [frame[mask] for frame in frames] for name, frames in values.items()}
+        boards[part] = board_of_rows(some, test[USER][mask], interval=interval, against=against)
+        if slices:
+            boards[part].insert(0, "share", mask.mean())
+    board = pd.concat(boards, names=["test rows"]).swaplevel() if slices else boards["all"]
     if slices:
-        board.insert(0, "share", [parts[part].mean() for _, part in rows])
-    board.index.names = ["model", "test rows"]
+        board = board.reindex(pd.MultiIndex.from_product([recommenders, parts], names=["model", "test rows"]))
     board.attrs = {
         "new_user_share": float(new_users(train, test).mean()),
         "new_product_share": float(new_products(train, test).mean()),
         "seen_share": float(_seen_before(train, test).mean()),
     }
-    return board if slices else board.droplevel("test rows")
+    return board
 
 
-def _totals_of_users(values: list[pd.DataFrame], users: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def board_of_rows(
+    values: Mapping[str, list[pd.DataFrame]],
+    users: pd.Series,
+    *,
+    interval: bool = False,
+    against: str | Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Return a scoreboard of metrics that `row_metrics` computed, a frame for each training; see `scoreboard`.
+
+    `users` are those of the rows. Rows of several test parts can be put together to one board: if their users are
+    different people, give them different names.
+    """
+    averages = {name: sum(frames[1:], frames[0]) / len(frames) for name, frames in values.items()}
+    board = pd.DataFrame({name: frame.mean() for name, frame in averages.items()}).T.rename_axis("model")
+    board["rmse"] = np.sqrt(board.pop("squared_error"))
+    if not interval and against is None:
+        return board
+    numbers = pd.factorize(users)[0]
+    samples = _resample({name: _totals_of_users(frames, numbers) for name, frames in values.items()})
+    kinds = {"": (board, samples)}
+    if against is not None:
+        rivals = [against] if isinstance(against, str) else against
+        places = [list(board.index).index(name) for name in rivals]
+        of_metric = np.argmax(board.iloc[places].notna().to_numpy(), axis=0)  # the first rival that has this metric
+        rival = np.array(places)[of_metric], np.arange(len(board.columns))
+        kinds[" gain"] = board - board.to_numpy()[rival], samples - samples[rival][None]
+    columns = {}
+    for place, metric in enumerate(board):
+        for kind, (value, spread) in kinds.items():
+            columns[f"{metric}{kind}"] = value[metric].to_numpy()
+            columns[f"{metric}{kind} low"], columns[f"{metric}{kind} high"] = _ends(spread[:, place])
+    return pd.DataFrame(columns, board.index)
+
+
+def _ends(samples: np.ndarray) -> np.ndarray:
+    """Return the ends of the 95 % intervals of samples `[recommenders, samples]`; those that are NaN don't count."""
+    return pd.DataFrame(samples.T).quantile([0.025, 0.975]).to_numpy()
+
+
+def _totals_of_users(values: list[pd.DataFrame], users: np.ndarray) -> np.ndarray:
     """Return each user's sums of metrics, `[users, trainings + 1, metrics]`; the last are the numbers of rows.
 
-    `values` are the `row_metrics` of each training, `users` the number of each row's user, `mask` the rows that count.
+    `values` are the `row_metrics` of each training, `users` the number of each row's user.
     """
-    trainings = np.stack(values, axis=1)[mask]  # [rows, trainings, metrics]
+    trainings = np.stack(values, axis=1)  # [rows, trainings, metrics]
     known = ~np.isnan(trainings).any(axis=1, keepdims=True)
     cells = np.concatenate([np.where(known, trainings, 0), known], axis=1)
     shape = cells.shape[1:]
-    sums = pd.DataFrame(cells.reshape(len(cells), shape[0] * shape[1])).groupby(users[mask]).sum()
+    sums = pd.DataFrame(cells.reshape(len(cells), shape[0] * shape[1])).groupby(users).sum()
     return sums.to_numpy().reshape(len(sums), *shape)
 
 
-def _resample(totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the metrics of each recommender on the same samples of users, `[samples, metrics]`, the rmse last.
+def _resample(totals: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the metrics of each recommender on the same samples of users, `[recommenders, metrics, samples]`.
 
     Users are drawn from one random stream, and each recommender's trainings from a stream of their own.
     """
@@ -138,33 +174,16 @@ def _resample(totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         for name, total in totals.items():
             sums[name][start : start + step] = np.tensordot(times, total, axes=1)
 
-    samples = {}
-    for place, (name, both) in enumerate(sums.items(), start=1):
+    samples = []
+    for place, both in enumerate(sums.values(), start=1):
         trainings, count = both[:, :-1], both[:, -1]
         shape = trainings.shape[:2]
         chosen = np.random.default_rng([SEED, place]).integers(shape[1], size=shape)
         with np.errstate(invalid="ignore"):  # a metric without any row is NaN
-            samples[name] = np.take_along_axis(trainings, chosen[:, :, None], axis=1).mean(axis=1) / count
-        samples[name][:, -1] **= 0.5  # the rmse
-    return samples
-
-
-def _with_intervals(
-    row: tuple[str, str],
-    rows: Mapping[tuple[str, str], pd.Series],
-    samples: Mapping[tuple[str, str], np.ndarray],
-    against: str | None,
-) -> pd.Series:
-    """Return a row of the board with the interval of each metric after it, and with its gain if there is a rival."""
-    spreads = {"": (rows[row], samples[row])}
-    if against is not None:
-        rival = against, row[1]
-        spreads[" gain"] = rows[row] - rows[rival], samples[row] - samples[rival]
-    table = pd.DataFrame(index=rows[row].index)
-    for kind, (value, spread) in spreads.items():
-        table[kind] = value
-        table[f"{kind} low"], table[f"{kind} high"] = pd.DataFrame(spread).quantile([0.025, 0.975]).to_numpy()
-    return pd.Series(table.to_numpy().ravel(), [f"{metric}{kind}" for metric in table.index for kind in table])
+            means = np.take_along_axis(trainings, chosen[:, :, None], axis=1).mean(axis=1) / count
+        means[:, -1] **= 0.5  # the rmse
+        samples.append(means.T)
+    return np.stack(samples)
 
 
 def row_metrics(

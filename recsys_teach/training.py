@@ -1,4 +1,4 @@
-"""Training: Keras' `compile` and `fit` for any of the models, until the validation loss stops falling."""
+"""Training: Keras' `compile` and `fit` for any of the models, until they stop getting better on validation rows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,6 +15,7 @@ from recsys_teach.towers import training_rows
 
 STEPS_AT_ONCE = 100  # in one call of TensorFlow, a second at most with many stacked models: then Ctrl-C is heard
 PATIENCE, PROGRESS = 2, 0.001  # training stops if the validation loss hasn't fallen by 0.1 % for two epochs
+QUALITY_PATIENCE = 4  # a quality goes up and down more than a loss
 TASK_LOSSES = ("rating_loss", "retrieval_loss")
 
 
@@ -27,6 +28,7 @@ def train_model(
     learning_rate: float = 0.1,
     seed: int = 0,
     validation: pd.DataFrame | None = None,
+    quality: Callable[[], float] | None = None,
     after_epoch: Callable[[int], None] | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
 ) -> pd.DataFrame:
@@ -37,6 +39,10 @@ def train_model(
     `compute_loss(rows, training=False)`: for our models the weighted sum of both. Training stops if that hasn't fallen
     by a thousandth for two epochs; `losses["validation"].idxmin()` is the best epoch. Validation rows whose product is
     not in the model's vocabulary are left out.
+
+    A loss isn't what a recommender is for: it may rise while the ranks still get better. So `quality` may say how good
+    the model is after an epoch, higher is better: then there is a column `quality`, and training stops if that hasn't
+    risen for four epochs, whatever the losses do.
 
     A model that was trained before is trained further: the optimizer keeps its state, and the order of the rows goes on
     with the next epoch (`epochs=2` twice is `epochs=4`). `seed` orders the batches; the first weights come from Keras'
@@ -67,7 +73,7 @@ def train_model(
     for _ in range(trained):
         rng.permutation(len(train))  # the orders of earlier epochs
     with progress_bar(total=epochs, desc=type(model).__name__, unit="epoch") as bar:
-        report = Report(bar, after_epoch)
+        report = Report(bar, after_epoch, quality)
         train_steps = many_steps(model, model.train_step, rows, report.loss)
         test_steps = many_steps(model, model.test_step, held_back, report.loss) if held_back else train_steps
         model.make_train_function, model.make_test_function = lambda: train_steps, lambda: test_steps
@@ -130,9 +136,9 @@ def many_steps(model: tfrs.Model, step: Callable, rows: Ids, loss: tf.keras.metr
 class Report(tf.keras.callbacks.Callback):
     """Keeps the losses of each epoch, moves the bar, and stops a training that is `out_of_patience`."""
 
-    def __init__(self, bar: tqdm, after_epoch: Callable[[int], None] | None):
+    def __init__(self, bar: tqdm, after_epoch: Callable[[int], None] | None, quality: Callable[[], float] | None):
         super().__init__()
-        self.bar, self.after_epoch = bar, after_epoch
+        self.bar, self.after_epoch, self.quality = bar, after_epoch, quality
         self.loss = tf.keras.metrics.Mean("loss")
         self.losses: list[dict[str, float]] = []
 
@@ -149,10 +155,16 @@ class Report(tf.keras.callbacks.Callback):
         self.losses.append({name: found[name] for name in names if name in found})
         if "val_loss" in found:
             self.losses[-1]["validation"] = _finite(found["val_loss"], self.model)
+        if self.quality:
+            self.losses[-1]["quality"] = self.quality()
         if self.after_epoch:
             self.after_epoch(len(self.losses))
         self.bar.update()
-        if "val_loss" in found and out_of_patience([row["validation"] for row in self.losses]):
+        if self.quality:
+            enough = out_of_patience([-row["quality"] for row in self.losses], patience=QUALITY_PATIENCE, progress=0.0)
+        else:
+            enough = "val_loss" in found and out_of_patience([row["validation"] for row in self.losses])
+        if enough:
             self.bar.total = len(self.losses)  # otherwise a notebook would show the bar in red, as after a failure
             self.model.stop_training = True
 
@@ -164,14 +176,14 @@ def _finite(loss: float, model: tfrs.Model) -> float:
     return loss
 
 
-def out_of_patience(validation: Sequence[float]) -> bool:
-    """Return whether the loss hasn't fallen by a thousandth of its best for two epochs.
+def out_of_patience(losses: Sequence[float], *, patience: int = PATIENCE, progress: float = PROGRESS) -> bool:
+    """Return whether for `patience` epochs none of the losses was below the best before it, by `progress` of that.
 
     >>> out_of_patience([3.0, 2.0, 2.5]), out_of_patience([3.0, 2.0, 2.5, 2.1])
     (False, True)
     """
     best, best_epoch = np.inf, 0
-    for epoch, loss in enumerate(validation):
-        if loss < (1 - PROGRESS) * best:
+    for epoch, loss in enumerate(losses):
+        if loss < best - progress * abs(best) if np.isfinite(best) else True:
             best, best_epoch = loss, epoch
-    return len(validation) - 1 - best_epoch >= PATIENCE
+    return len(losses) - 1 - best_epoch >= patience

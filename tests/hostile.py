@@ -52,5 +52,6 @@ def sweep(these: Sequence[str] = ALL) -> Sweep:
     later = (table["product_id"] == these[0]) & (table["user_id"] != these[0])
     rng = np.random.default_rng(0)
     tables = [rng.normal(size=(2, 1 + len(these), 4 + more)) for more in (1, 2)]
-    facts = {"mean": 3.0, "taste": 0.2, "users": list(these), "products": list(these)}
+    tables.append(np.full((2, 4), 0.2))
+    facts = {"mean": 3.0, "users": list(these), "products": list(these)}
     return assemble_sweep(np.array([(0.5, 1.0), (1.0, 1.0)]), *tables, **facts, train=table[~later], test=table[later])

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = {"original": "3.10", "macos-pins": "3.12"}
 PYTHONS = {"linux": ["3.10", "3.11", "3.12", "3.13"], "darwin": ["3.10", "3.11", "3.12"]}
 EXTRAS_OF_TESTS = ("--extra", "scale", "--extra", "test")
-EXTRAS = (*EXTRAS_OF_TESTS, "--extra", "lab")
+EXTRAS = (*EXTRAS_OF_TESTS, "--extra", "lab", "--extra", "classics")
 BENCHMARKED = "linux"
 UV_PLATFORMS = {"linux": "linux", "darwin": "macos"}
 

@@ -56,6 +56,8 @@ class StackedModel(tfrs.Model):
         self.weights_of_pairs = tf.constant(weights, tf.float32)
         self.user_table = self._stack([users, head.user_bias.embeddings], "users")
         self.product_table = self._stack([products, head.product_bias.embeddings, scores], "products")
+        start = tf.tile(head.weight[None, None], [self.pairs, 1, 1])
+        self.head_weight = tf.Variable(start, trainable=head.pull is not None, name="head_weight")
         self.means = [tf.keras.metrics.Mean(name) for name in ("rating_loss", "retrieval_loss")]
 
     def _stack(self, columns: list[tf.Tensor], name: str) -> tf.Variable:
@@ -96,7 +98,7 @@ class StackedModel(tfrs.Model):
             mean.update_state(loss)
         loss = tf.reduce_sum(self.weights_of_pairs * losses)
         bias_costs = self._bias_costs(tf.squeeze(user_bias, 2), tf.squeeze(product_bias, 2), ids)
-        penalty = tf.reduce_sum(self.weights_of_pairs[:, 0] * bias_costs)
+        penalty = tf.reduce_sum(self.weights_of_pairs[:, 0] * (bias_costs + self._weight_costs(ids)))
         penalty += self.like.model.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
         return loss + penalty if training else loss
 
@@ -104,7 +106,7 @@ class StackedModel(tfrs.Model):
         """Return each pair's squared errors, `[pairs]`: see `RankingModel` and `FactorHead`."""
         head = self.like.model.ranking.head
         known = tf.cast((ids[USER] > 0) & (ids[PRODUCT] > 0), tf.float32)
-        taste = head.spread * head.scale * tf.reduce_sum(users * products, axis=2)
+        taste = head.spread * tf.reduce_sum(self.head_weight * users * products, axis=2)
         # Not spread * (three terms): TensorFlow adds three of one shape in an order that is up to its threads.
         predicted = head.mean + head.spread * (user_bias + product_bias) + known * taste
         rated = tf.math.is_finite(ids[RATING])
@@ -117,6 +119,13 @@ class StackedModel(tfrs.Model):
         costs = user_bias**2 / tf.gather(head.user_counts, ids[USER])
         costs += product_bias**2 / tf.gather(head.product_counts, ids[PRODUCT])
         return head.damping * head.spread**2 * tf.reduce_sum(costs, axis=1)
+
+    def _weight_costs(self, ids: Ids) -> tf.Tensor:
+        """Return the penalty of each pair's weights of the dimensions, `[pairs]`: see `FactorHead.penalty`."""
+        head = self.like.model.ranking.head
+        unlike = self.head_weight - tf.reduce_mean(self.head_weight, axis=2, keepdims=True)
+        share = tf.cast(tf.size(ids[USER]), tf.float32) / head.rows
+        return (head.pull or 0.0) * head.spread**2 * share * tf.reduce_sum(unlike**2, axis=[1, 2])
 
     def _retrieval_losses(self, users, candidates, offset, different, column, copies) -> tf.Tensor:
         """Return each pair's in-batch softmax loss, `[pairs]`.
@@ -137,13 +146,13 @@ class StackedModel(tfrs.Model):
         own = tf.reduce_sum(users * tf.gather(candidates, column, axis=1), axis=2)
         return tf.reduce_sum(tf.reduce_logsumexp(logits, axis=2) - own, axis=1)
 
-    def tables(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the tables of the users and of the products by pair, with biases in stars: see `sweep.Factors`."""
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the tables of users, products and taste by pair, with biases in stars: see `sweep.Factors`."""
         users, products = (table.numpy().swapaxes(0, 1) for table in (self.user_table, self.product_table))
         spread = self.like.model.ranking.head.spread
         users[:, :, -1] *= spread
         products[:, :, -2] *= spread
-        return users, products
+        return users, products, spread * self.head_weight.numpy()[:, 0]
 
 
 def train_sweep(
@@ -169,7 +178,6 @@ def train_sweep(
         np.array(weights, float),
         *stack.tables(),
         mean=float(head.mean),
-        taste=float(head.spread * head.scale),
         users=vocabulary.users,
         products=vocabulary.products,
         train=train,

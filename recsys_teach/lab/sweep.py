@@ -3,7 +3,7 @@
 A trained pair of towers and its rating head are two tables, which is all that recommending by ids needs:
 
     score = u · p + c_p                                 c_p: the product bias of retrieval
-    stars = mean + b_u + b_p + taste · u · p            for known users and products; else without u · p
+    stars = mean + b_u + b_p + Σ_d taste_d u_d p_d      for known users and products; else without the sum
 
 The vector and the biases of an id are side by side in its row. So a sweep needs no TensorFlow; `stacking` trains one.
 """
@@ -23,9 +23,9 @@ from recsys_teach.baselines import DampedBiases, Popularity
 from recsys_teach.evaluation import scoreboard
 from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER, first_texts
 
-FORMAT = "recsys-teach sweep 1"
+FORMAT = "recsys-teach sweep 2"
 ROWS = ("bought", "bought_later")
-ARRAYS = ("weights", "user_tables", "product_tables", *ROWS)
+ARRAYS = ("weights", "user_tables", "product_tables", "tastes", *ROWS)
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Factors:
     products: Sequence[str]
     user_table: np.ndarray  # [1 + users, dim + 1]: u, then b_u
     product_table: np.ndarray  # [1 + products, dim + 2]: p, then b_p and c_p
+    taste: np.ndarray  # [dim], stars of a unit of u_d p_d
     mean: float  # stars
-    taste: float  # stars of a unit of u · p
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the score of every product for each row's user, `[rows, products]`."""
@@ -52,7 +52,7 @@ class Factors:
         """Return the predicted stars for rows of the tables."""
         u, p = self.user_table[user], self.product_table[product]
         known = (np.asarray(user) > 0) & (np.asarray(product) > 0)
-        taste = self.taste * (u[..., :-1] * p[..., :-2]).sum(axis=-1)
+        taste = (self.taste * u[..., :-1] * p[..., :-2]).sum(axis=-1)
         return self.mean + u[..., -1] + p[..., -2] + np.where(known, taste, 0.0)
 
 
@@ -68,8 +68,8 @@ class Sweep:
     weights: np.ndarray  # [pairs, 2]: rating_weight, retrieval_weight
     user_tables: np.ndarray  # [pairs, 1 + users, dim + 1], see `Factors`
     product_tables: np.ndarray  # [pairs, 1 + products, dim + 2]
+    tastes: np.ndarray  # [pairs, dim]
     mean: float
-    taste: float
     users: list[str]
     catalogue: pd.DataFrame  # [products]: product_id, title, category
     bought: np.ndarray  # [training rows, 2]: rows of the tables, in order of time if it is known
@@ -79,8 +79,8 @@ class Sweep:
 
     def recommender(self, pair: int) -> Factors:
         """Return the model of this pair of weights."""
-        products = list(self.catalogue[PRODUCT])
-        return Factors(self.users, products, self.user_tables[pair], self.product_tables[pair], self.mean, self.taste)
+        tables = self.user_tables[pair], self.product_tables[pair], self.tastes[pair]
+        return Factors(self.users, list(self.catalogue[PRODUCT]), *tables, self.mean)
 
     @property
     def floor(self) -> pd.Series:
@@ -97,19 +97,20 @@ class Sweep:
         """Return a sweep of these pairs and those of another one on the same training and test rows."""
         same = self.users == other.users and self.catalogue.equals(other.catalogue)
         same = same and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ROWS)
-        if not (same and np.allclose([self.mean, self.taste], [other.mean, other.taste])):
+        if not (same and np.isclose(self.mean, other.mean)):
             raise ValueError("these sweeps are of different rows or heads: only sweeps on the same rows can be joined.")
         return replace(
             self,
             weights=np.concatenate([self.weights, other.weights]),
             user_tables=np.concatenate([self.user_tables, other.user_tables]),
             product_tables=np.concatenate([self.product_tables, other.product_tables]),
+            tastes=np.concatenate([self.tastes, other.tastes]),
             board=pd.concat([self.board, other.board]),
         )
 
     def save(self, path: str | os.PathLike) -> None:
         """Write arrays and JSON to one file (numpy's `.npz`, no pickle), or leave an old file as it is."""
-        facts = {"format": FORMAT, "mean": self.mean, "taste": self.taste, "users": self.users}
+        facts = {"format": FORMAT, "mean": self.mean, "users": self.users}
         facts["catalogue"] = self.catalogue.to_dict("list")
         facts |= {name: getattr(self, name).to_dict("split") for name in ("board", "baselines")}
         arrays = {name: getattr(self, name) for name in ARRAYS}
@@ -149,7 +150,7 @@ def _check_shapes(sweep: Sweep) -> None:
     pairs, users, products = len(sweep.board), len(sweep.users), len(sweep.catalogue)
     dim = sweep.user_tables.shape[-1] - 1
     shapes = {"weights": (pairs, 2), "user_tables": (pairs, 1 + users, dim + 1)}
-    shapes |= {"product_tables": (pairs, 1 + products, dim + 2)}
+    shapes |= {"product_tables": (pairs, 1 + products, dim + 2), "tastes": (pairs, dim)}
     shapes |= {name: (len(getattr(sweep, name)), 2) for name in ROWS}
     for name, shape in shapes.items():
         array = getattr(sweep, name)
@@ -161,9 +162,9 @@ def assemble_sweep(
     weights: np.ndarray,
     user_tables: np.ndarray,
     product_tables: np.ndarray,
+    tastes: np.ndarray,
     *,
     mean: float,
-    taste: float,
     users: list[str],
     products: list[str],
     train: pd.DataFrame,
@@ -182,7 +183,7 @@ def assemble_sweep(
     )
     empty = pd.DataFrame()
     sweep = Sweep(
-        weights, user_tables, product_tables, mean, taste, users, catalogue, bought, bought_later, empty, empty
+        weights, user_tables, product_tables, tastes, mean, users, catalogue, bought, bought_later, empty, empty
     )
     models = {str(pair): sweep.recommender(pair) for pair in range(len(weights))}  # two may have the same name
     board = scoreboard(models | rivals, train, test)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_teach.baselines import EASE, DampedBiases, ItemKNN, Oracle, Popularity
+from recsys_teach.baselines import EASE, IALS, DampedBiases, ItemKNN, Oracle, Popularity, RateSinceLaunch
 from recsys_teach.shop import generate_shop
 
 
@@ -139,8 +139,11 @@ def planted(users=40, products=12):
     return table, bought.astype(float)
 
 
-def test_ease_is_a_ridge_regression_of_each_product_on_the_others():
-    train, bought = planted()
+@pytest.mark.parametrize("users", [40, 12, 8])
+def test_ease_is_a_ridge_regression_of_each_product_on_the_others(users):
+    """Whichever of both matrices is the smaller one."""
+    train, bought = planted(users)
+    bought = bought[:, bought.any(axis=0)]
     scores = EASE(train, l2=3.0).scores(train.drop_duplicates("user_id"))
     for product in range(bought.shape[1]):
         others = np.delete(bought, product, axis=1)
@@ -158,19 +161,65 @@ def test_item_knn_keeps_the_largest_similarities_of_each_product():
     np.testing.assert_allclose(scores, bought @ cosine, rtol=1e-5)
 
 
-@pytest.mark.parametrize("build", [EASE, ItemKNN])
+def test_item_knn_in_blocks_of_products_is_the_same(monkeypatch):
+    train, _ = planted()
+    whole = ItemKNN(train, neighbours=4, shrink=2)
+    monkeypatch.setattr(ItemKNN, "CELLS", 5 * 12)
+    np.testing.assert_array_equal(ItemKNN(train, neighbours=4, shrink=2).scores(train), whole.scores(train))
+
+
+def test_a_rate_since_launch_by_hand():
+    """Of six reviews tent has the first two and the third, kite the fourth and the last, wok the fifth, at one time."""
+    days = pd.to_datetime([f"2023-01-{day:02}" for day in (1, 2, 3, 4, 4, 6)], utc=True)
+    names = ["tent", "tent", "tent", "kite", "wok", "kite"]
+    train = pd.DataFrame({"user_id": list("abcdef"), "product_id": names, "timestamp": days}).sample(frac=1)
+    rates = RateSinceLaunch(train, damping=2)
+    assert rates.products == ["kite", "tent", "wok"]
+    np.testing.assert_allclose(rates.scores(train[:2]), [[3 / 5, 4 / 8, 2 / 5]] * 2)
+
+
+def test_a_rate_since_launch_with_much_damping_is_popularity():
+    train, _ = planted()
+    train["timestamp"] = pd.Timestamp("2023-01-01", tz="UTC") + pd.to_timedelta(np.arange(len(train)), unit="h")
+    places = (
+        np.argsort(-one.scores(train)[0], kind="stable")
+        for one in (Popularity(train), RateSinceLaunch(train, damping=1e9))
+    )
+    assert next(places).tolist() == next(places).tolist()
+
+
+def test_ials_solves_each_users_weighted_ridge_regression():
+    """At the minimum, (Σ_i c_ui p_i p_iᵀ + l2 I) u = Σ_i c_ui x_ui p_i; and so for products, the other way round."""
+    pytest.importorskip("implicit")
+    train, bought = planted()
+    model = IALS(train, dim=3, weight=4.0, l2=2.0, epochs=300, seed=1)
+    users, products = model._users.astype(float), model._products.astype(float)
+    for cells, ours, theirs in ((bought, users, products), (bought.T, products, users)):
+        for row, vector in zip(cells, ours):
+            weights = np.where(row, 4.0, 1.0)
+            matrix = (theirs.T * weights) @ theirs + 2.0 * np.eye(3)
+            np.testing.assert_allclose(matrix @ vector, theirs.T @ (weights * row), atol=0.02)
+    asked = train.drop_duplicates("user_id")
+    np.testing.assert_allclose(model.scores(asked), users @ products.T, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [EASE, ItemKNN, IALS])
 def test_rows_of_one_user_are_alike_in_any_order_of_rows(build):
+    if build is IALS:
+        pytest.importorskip("implicit")
     train, _ = planted()
     model, asked = build(train), train.sample(frac=1, random_state=0)
     scores = pd.DataFrame(model.scores(asked), asked["user_id"])
     for user, rows in scores.groupby(level=0):
-        assert (rows.to_numpy() == model.scores(pd.DataFrame({"user_id": [user]}))).all()
+        assert (rows.to_numpy() == rows.to_numpy()[:1]).all()
+        np.testing.assert_allclose(rows.iloc[:1], model.scores(pd.DataFrame({"user_id": [user]})), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("build", "words"),
     [
         (lambda: EASE(TWO, l2=0), "l2 is 0: expected a number above 0"),
+        (lambda: RateSinceLaunch(TWO), "a rate since launch needs a 'timestamp' column"),
         (lambda: ItemKNN(TWO, neighbours=0), "neighbours is 0, shrink 20.0: expected 1 or more, and 0 or more"),
         (lambda: ItemKNN(TWO, shrink=-1), "shrink -1: expected 1 or more, and 0 or more"),
     ],
@@ -181,6 +230,10 @@ def test_bad_settings_of_the_classics_are_refused(build, words):
 
 
 def test_ease_says_how_many_products_are_too_many(monkeypatch):
-    monkeypatch.setattr(EASE, "MOST_PRODUCTS", 1)
-    with pytest.raises(ValueError, match="and there are 2: expected 1 at most; leave rare products out, or"):
+    assert EASE.can_fit(TWO)
+    monkeypatch.setattr(EASE, "LARGEST", 1)
+    assert not EASE.can_fit(TWO)
+    with pytest.raises(
+        ValueError, match="and there are 2 and 2: expected 1 at most of one of them; leave rare products"
+    ):
         EASE(TWO)

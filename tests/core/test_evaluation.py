@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from recsys_teach import evaluation as module
 from recsys_teach.baselines import DampedBiases, Popularity
-from recsys_teach.evaluation import row_metrics, row_ranks, scoreboard
+from recsys_teach.evaluation import board_of_rows, row_metrics, row_ranks, scoreboard
 
 LOG3, LOG5 = math.log2(3), math.log2(5)
 PRODUCTS = ["tent", "wok", "kite", "rake"]
@@ -587,8 +587,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         of_rows = np.repeat(np.arange(80), rng.integers(1, 6, 80))
         hits = rng.random(len(of_rows)) < rng.choice([0.1, 0.7], 80)[of_rows]
         values = pd.DataFrame({"hit": hits.astype(float), "squared_error": np.nan})
-        totals = module._totals_of_users([values], of_rows, np.full(len(of_rows), True))
-        low, high = np.percentile(module._resample({"a": totals})["a"][:, 0], [2.5, 97.5])
+        low, high = board_of_rows({"a": [values]}, pd.Series(of_rows), interval=True)[["hit low", "hit high"]].loc["a"]
         covered.append(low <= 0.4 <= high)
     assert 0.9 <= np.mean(covered) <= 0.99
 

@@ -21,7 +21,7 @@ IDS = {"user_id": tf.constant([1, 2]), "product_id": tf.constant([1, 2])}
 def head_with_biases(*, damping=5.0, **settings):
     """A head of ratings with a spread of 2 stars."""
     biases = DampedBiases(TRAIN, damping=damping)
-    head = FactorHead(replace(VOCABULARY, biases=biases, rating_spread=2.0), **settings)
+    head = FactorHead(replace(VOCABULARY, biases=biases, rating_spread=2.0), dim=2, **settings)
     head(USERS, PRODUCTS, IDS)
     head.user_bias.set_weights([np.array([[0.5], [1.0], [-1.0]])])  # unknown, a, b
     head.product_bias.set_weights([np.array([[0.0], [0.2], [0.4]])])  # unknown, x, y
@@ -31,7 +31,7 @@ def head_with_biases(*, damping=5.0, **settings):
 def test_before_training_a_factor_head_without_vectors_says_the_damped_biases():
     # With five average ratings each: x is (5 - 4) / 6 above the mean, y (-1 + 0) / 7. What they leave over
     # is 5/6 and -6/7 for a's two ratings, in all -1/42, so a is -1/42 / 7; and 1/7 for b's only one, so b is 1/7 / 6.
-    predicted = FactorHead(VOCABULARY)(tf.zeros((2, 2)), PRODUCTS, IDS)
+    predicted = FactorHead(VOCABULARY, dim=2)(tf.zeros((2, 2)), PRODUCTS, IDS)
     np.testing.assert_allclose(predicted, [[4 + 1 / 6 - 1 / 294], [4 - 1 / 7 + 1 / 42]], rtol=1e-6)
 
 
@@ -50,13 +50,35 @@ def test_before_training_a_factor_head_says_what_damped_biases_say_to_strangers_
     everything = pairs.to_frame(index=False, name=["user_id", "product_id"])
     vocabulary = learn_vocabulary(train)
     ids = look_up_ids(everything, UserTower(vocabulary), ProductTower(vocabulary))
-    predicted = FactorHead(vocabulary)(tf.zeros((len(pairs), 2)), tf.zeros((len(pairs), 2)), ids)
+    predicted = FactorHead(vocabulary, dim=2)(tf.zeros((len(pairs), 2)), tf.zeros((len(pairs), 2)), ids)
     np.testing.assert_allclose(predicted[:, 0], DampedBiases(train).ratings(everything), rtol=1e-6)
 
 
 def test_stars_are_mean_plus_spread_times_biases_plus_scaled_dot_product():
     # 4 + 2 * (1 + 0.2 + 0.5 * (3 + 2)) and 4 + 2 * (-1 + 0.4 + 0.5 * (-2))
     np.testing.assert_allclose(head_with_biases(scale=0.5)(USERS, PRODUCTS, IDS), [[11.4], [0.8]], rtol=1e-6)
+
+
+def test_each_dimension_has_a_weight_of_its_own():
+    # 4 + 2 * (1 + 0.2 + 0.5 * 3 - 1 * 2) and 4 + 2 * (-1 + 0.4 - 1 * (-2))
+    head = head_with_biases()
+    head.weight.assign([0.5, -1.0])
+    np.testing.assert_allclose(head(USERS, PRODUCTS, IDS), [[5.4], [6.8]], rtol=1e-6)
+
+
+def test_over_an_epoch_weights_cost_the_pull_times_the_squares_of_their_distance_from_the_mean():
+    head = head_with_biases(damping=0.0, pull=7.0)  # of three rows; in stars, the weights are 1 and 3, their mean is 2
+    head.weight.assign([0.5, 1.5])
+    np.testing.assert_allclose(head.penalty(IDS), 2 / 3 * 7 * (1 + 1), rtol=1e-6)
+    assert head_with_biases(damping=0.0, pull=7.0).penalty(IDS).numpy() == 0
+
+
+def test_without_a_pull_the_weights_are_fixed_and_cost_nothing():
+    head = head_with_biases(damping=0.0, pull=None)
+    head.weight.assign([0.5, 1.5])
+    assert head.penalty(IDS).numpy() == 0
+    assert len(head.trainable_variables) == 2  # the biases
+    assert len(head_with_biases().trainable_variables) == 3
 
 
 def test_taste_is_left_out_where_neither_an_id_nor_a_word_is_known():
@@ -90,7 +112,10 @@ def test_over_an_epoch_each_bias_costs_damping_times_the_square_of_its_stars():
 
 
 def test_ratings_20_times_as_high_make_stars_20_times_as_high_and_the_penalty_as_its_squared_errors():
-    low, high = (FactorHead(learn_vocabulary(TRAIN.assign(rating=TRAIN["rating"] * times))) for times in (1, 20))
+    scaled = [learn_vocabulary(TRAIN.assign(rating=TRAIN["rating"] * times)) for times in (1, 20)]
+    low, high = (FactorHead(vocabulary, dim=2) for vocabulary in scaled)
+    for head in (low, high):
+        head.weight.assign([0.2, 0.6])
     np.testing.assert_allclose(high(USERS, PRODUCTS, IDS), 20 * low(USERS, PRODUCTS, IDS), rtol=1e-6)
     np.testing.assert_allclose(high.penalty(IDS), 400 * low.penalty(IDS), rtol=1e-5)
 

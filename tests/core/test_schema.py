@@ -77,6 +77,11 @@ def test_a_missing_text_is_empty(column, values, texts):
     assert check_reviews(table(**{column: values}))[column].tolist() == texts
 
 
+def test_lists_of_categories_are_joined():
+    checked = check_reviews(table(categories=[["a", "b"], [["a", "c"], ["d"]], "e|f"]))
+    assert checked["categories"].tolist() == ["a|b", "a|c|d", "e|f"]
+
+
 def test_ratings_may_be_written_as_texts():
     assert check_reviews(table(rating=["5", "4.5", "1"]))["rating"].tolist() == [5.0, 4.5, 1.0]
 

@@ -197,13 +197,12 @@ def test_a_stack_stops_by_the_losses_of_its_pairs_and_their_weights():
     model = build(MultitaskModel, rating_weight=1.0, retrieval_weight=1.0, head=FactorHead(VOCABULARY))
     stack = StackedModel(model, [(0.3, 1.0), (2.0, 0.5)])
     losses = train_model(stack, TRAIN, epochs=1, batch_size=32, validation=VALIDATION)
-    users, products = stack.tables()
+    users, products, tastes = stack.tables()
     expected = 0.0
     for pair, (rating_weight, retrieval_weight) in enumerate([(0.3, 1.0), (2.0, 0.5)]):
         head = model.ranking.head
-        taste = float(head.spread * head.scale)
         names = VOCABULARY.users, VOCABULARY.products
-        one = Factors(*names, users[pair], products[pair], float(head.mean), taste)
+        one = Factors(*names, users[pair], products[pair], tastes[pair], float(head.mean))
         errors = ((one.ratings(VALIDATION) - VALIDATION["rating"]) ** 2).sum()
         scores, bought = one.scores(VALIDATION), pd.Index(names[1]).get_indexer(VALIDATION["product_id"])
         expected += rating_weight * errors - retrieval_weight * np.diag(log_softmax(scores[:, bought], axis=1)).sum()

@@ -80,7 +80,8 @@ def sweep():
     weights = np.array([(0, 1), (0.1, 1), (0.5, 1), (1, 1), (2, 1), (1, 0)])
     rng = np.random.default_rng(0)
     tables = [rng.normal(size=(len(weights), 1 + len(names), 4 + more)) for names, more in ((users, 1), (products, 2))]
-    facts = {"mean": 3.6, "taste": 0.2, "users": users, "products": products, "train": train, "test": test}
+    tables.append(np.full((len(weights), 4), 0.2))
+    facts = {"mean": 3.6, "users": users, "products": products, "train": train, "test": test}
     return assemble_sweep(weights, *tables, **facts)
 
 

@@ -45,16 +45,16 @@ def tables(pair):
     lifts, tastes, stars = (pd.Series(part, PRODUCTS, dtype=float).fillna(0) for part in MODELS[pair])
     scores = np.arange(20, 0, -1)[:: -1 if pair == (1.0, 0.0) else 1] / 10 + lifts
     users = np.array([[0, 0], [1, 0], [-1, 0], [0, 0]], dtype=float)
-    return users, np.vstack([np.zeros(3), np.stack([tastes, stars, scores], axis=1)])
+    return users, np.vstack([np.zeros(3), np.stack([tastes, stars, scores], axis=1)]), np.array([0.5])
 
 
 def planted(pairs=PAIRS, oracle=None):
-    facts = {"mean": 4.0, "taste": 0.5, "users": USERS, "products": PRODUCTS, "train": TRAIN, "test": TEST}
+    facts = {"mean": 4.0, "users": USERS, "products": PRODUCTS, "train": TRAIN, "test": TEST}
     return assemble_sweep(np.array(pairs), *map(np.stack, zip(*map(tables, pairs))), **facts, oracle=oracle)
 
 
 SWEEP = planted()
-WITH_ORACLE = planted(oracle=Factors(USERS, PRODUCTS, *tables((4.0, 1.0)), 4.0, 0.5))
+WITH_ORACLE = planted(oracle=Factors(USERS, PRODUCTS, *tables((4.0, 1.0)), 4.0))
 
 
 @pytest.fixture

@@ -20,14 +20,14 @@ PAIRS = [(0, 1), (0.3, 1), (2, 0.5), (1, 0)]
 CORRECTIONS = {"log_q": True, "remove_accidental_hits": True, "product_bias": True, "l2": 0.1}
 
 
-def model(rating_weight=1.0, retrieval_weight=1.0, **more):
+def model(rating_weight=1.0, retrieval_weight=1.0, pull=30.0, **more):
     tf.keras.utils.set_random_seed(3)
     weights = {"rating_weight": rating_weight, "retrieval_weight": retrieval_weight}
-    arguments = {"head": FactorHead(VOCABULARY)} | weights | more
+    arguments = {"head": FactorHead(VOCABULARY, dim=8, pull=pull)} | weights | more
     return MultitaskModel(UserTower(VOCABULARY, dim=8), ProductTower(VOCABULARY, dim=8), **arguments)
 
 
-@pytest.mark.parametrize("corrections", [CORRECTIONS, {}], ids=["corrected", "textbook"])
+@pytest.mark.parametrize("corrections", [CORRECTIONS, {"pull": None}], ids=["corrected", "textbook"])
 def test_each_pair_learns_what_it_would_learn_alone(corrections):
     settings = {"epochs": 2, "batch_size": 64, "seed": 5}
     sweep = train_sweep(model(**corrections), PAIRS, TRAIN, TEST, **settings)
@@ -36,6 +36,8 @@ def test_each_pair_learns_what_it_would_learn_alone(corrections):
         train_model(alone, TRAIN, **settings)
         users = alone.user_tower.embedding.embeddings.numpy()
         np.testing.assert_allclose(sweep.user_tables[number, :, :-1], users, atol=1e-4)
+        head = alone.ranking.head
+        np.testing.assert_allclose(sweep.tastes[number], head.spread * head.weight.numpy(), atol=1e-4)
         board = scoreboard({"alone": alone}, TRAIN, TEST).loc["alone"]
         np.testing.assert_allclose(sweep.board.iloc[number], board, atol=1e-3)
         np.testing.assert_allclose(sweep.recommender(number).ratings(TEST), alone.ratings(TEST), atol=1e-3)
@@ -47,8 +49,14 @@ def test_the_loss_is_the_sum_of_the_models_losses(corrections):
     stack = StackedModel(model(**corrections), PAIRS)
     batch = gather_rows(training_rows(TRAIN, stack.user_tower, stack.product_tower), range(100))
     batch["user_id"] = tf.where(tf.range(100) < 30, 0, batch["user_id"])  # strangers, as dropout makes them
-    alone = sum(float(model(*pair, **corrections).compute_loss(batch)) for pair in PAIRS)
-    assert float(stack.compute_loss(batch)) == pytest.approx(alone, rel=1e-5)
+    weights = np.random.default_rng(0).uniform(0, 1, (len(PAIRS), 8)).astype("float32")
+    stack.head_weight.assign(weights[:, None])
+    alone = [model(*pair, **corrections) for pair in PAIRS]
+    for one, its_weights in zip(alone, weights):
+        one.ranking.head.weight.assign(its_weights)
+    for training in (False, True):
+        expected = sum(float(one.compute_loss(batch, training=training)) for one in alone)
+        assert float(stack.compute_loss(batch, training=training)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_batches_have_few_shapes_and_what_fills_them_up_learns_nothing(monkeypatch):
@@ -76,6 +84,7 @@ def test_the_template_is_left_as_it_was():
     assert {variable.ref() for variable in stack.trainable_variables} == {
         stack.user_table.ref(),
         stack.product_table.ref(),
+        stack.head_weight.ref(),
     }
     before = template.user_tower.embedding.embeddings.numpy().copy()
     train_model(stack, TRAIN, epochs=1)
