@@ -35,7 +35,7 @@ def shop_board(seed: int, kind: str, **size) -> pd.DataFrame:
 
 
 def with_summary(vocabulary, recipe):
-    """The ladder's multitask model for text that is known at query time: notebook 06."""
+    """The ladder's multitask model for text that is known at query time: notebook 07."""
     return build_multitask(vocabulary, recipe, head=DenseHead(start=vocabulary.biases.mean), summary=True)
 
 

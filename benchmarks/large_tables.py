@@ -2,7 +2,7 @@
 
 The corrected retrieval model on random ids, its user table of 100,000, 1,000,000 and 10,000,000 vectors of 32 numbers
 and its product table a tenth of that; with what Adagrad keeps, the largest take 2.8 GB. Rows a second are those of an
-epoch of 256,000 rows after the first, for two sizes of batches. It claims nothing: notebook 08 reckons with it.
+epoch of 256,000 rows after the first, for two sizes of batches. It claims nothing: notebook 09 reckons with it.
 """
 
 import json

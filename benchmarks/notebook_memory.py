@@ -2,7 +2,7 @@
 
 Binder gives 2 GB to everything that somebody runs. So each notebook is executed in a fresh kernel, and the system is
 asked for the most memory that the kernel held at any time (VmHWM in `/proc`), files that are mapped included; and so is
-a kernel that only imports TensorFlow Recommenders. 07 and 08 start processes of their own: four times a second the
+a kernel that only imports TensorFlow Recommenders. 08 and 09 start processes of their own: four times a second the
 memory of kernel and children is added up, the files that all of them map counted once. MB and GB are 10^6 and 10^9
 bytes. With RECSYS_TEACH_DATA the sample of real reviews comes from that folder, and where it can't be had its notebook
 is skipped.

@@ -1,7 +1,7 @@
 """What a step takes in one process and in two that train together: `python benchmarks/worker_steps.py`.
 
 The multitask model on a prepared folder of 82,000 training rows, in batches of three sizes; two workers run on this
-machine, whose cores they share. It claims nothing: notebook 08 reckons with what a step of two workers takes beyond
+machine, whose cores they share. It claims nothing: notebook 09 reckons with what a step of two workers takes beyond
 half of what one process takes, that is, with what they wait.
 """
 

@@ -108,7 +108,7 @@ def build_ranking(vocabulary: Vocabulary, defaults: Defaults) -> RankingModel:
     """Return an untrained model of two towers and biased matrix factorisation, with errors in units of the spread."""
     return RankingModel(
         *towers(vocabulary, defaults),
-        head=FactorHead(vocabulary, dim=defaults.dim, pull=None),
+        head=FactorHead(vocabulary, pull=None),
         rating_weight=1 / vocabulary.rating_spread**2,
         l2=defaults.l2,
     )
@@ -126,7 +126,7 @@ def build_multitask(
         *towers(vocabulary, defaults, summary=summary),
         rating_weight=RATING_WEIGHT / vocabulary.rating_spread**2,
         retrieval_weight=RETRIEVAL_WEIGHT,
-        head=head or FactorHead(vocabulary, dim=defaults.dim),
+        head=head or FactorHead(vocabulary),
         **corrections(defaults),
     )
 

@@ -56,17 +56,16 @@ class FactorHead(tf.keras.layers.Layer):
     epoch, so that without a reason they stay alike.
 
     Args:
-        dim: length of the towers' vectors.
         scale: the weights before training.
         pull: how strongly each weight is pulled towards their mean; None: they stay at `scale`. Without a retrieval
             loss they have to: learned weights would grow until the penalty on the vectors' lengths had no effect.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, dim: int = 32, scale: float = 0.5, pull: float | None = 300.0):
+    def __init__(self, vocabulary: Vocabulary, *, scale: float = 0.5, pull: float | None = 300.0):
         super().__init__()
         biases = vocabulary.biases
         self.mean, self.damping, self.spread = biases.mean, biases.damping, vocabulary.rating_spread
-        self.pull, self.rows = pull, float(vocabulary.user_counts.sum())
+        self.scale, self.pull, self.rows = scale, pull, float(vocabulary.user_counts.sum())
         self.user_counts = with_unknown_row(vocabulary.user_counts, unknown=self.rows)
         self.product_counts = with_unknown_row(vocabulary.product_counts, unknown=self.rows)
         self.user_bias = _table(
@@ -75,8 +74,12 @@ class FactorHead(tf.keras.layers.Layer):
         self.product_bias = _table(
             with_unknown_row(biases.product_bias[vocabulary.products].to_numpy() / self.spread, unknown=0.0)
         )
-        start = tf.keras.initializers.Constant(scale)
-        self.weight = self.add_weight("weight", [dim], initializer=start, trainable=pull is not None)
+
+    def build(self, users: tf.TensorShape) -> None:
+        """Make the weights `[dim]`; Keras calls this when it sees the first vectors."""
+        start = tf.keras.initializers.Constant(self.scale)
+        self.weight = self.add_weight("weight", [users[-1]], initializer=start, trainable=self.pull is not None)
+        super().build(users)
 
     def call(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tf.Tensor:
         biases = self.user_bias(ids[USER]) + self.product_bias(ids[PRODUCT])

@@ -163,7 +163,7 @@ def _skipped(path: Path) -> bool:
 
 
 def run(paths: list[Path]) -> None:
-    """Execute all, write build/*.html, and print the final scoreboards, those of 05 and 06."""
+    """Execute all, write build/*.html, and print the final scoreboards, those of 05 and 07."""
     BUILD.mkdir(exist_ok=True)
     boards = {}
     for path, notebook in execute_all(paths):
@@ -173,7 +173,7 @@ def run(paths: list[Path]) -> None:
             boards[path.stem] = next(o.data["text/plain"] for o in tagged[-1].outputs if "data" in o)
         write_page(notebook, BUILD / f"{path.stem}.html")
     write_glossary((NOTEBOOKS / "glossary.md").read_text(encoding="utf-8"), BUILD / "glossary.html")
-    for name in [name for name in boards if name.startswith(("05", "06"))] or list(boards):
+    for name in [name for name in boards if name.startswith(("05", "07"))] or list(boards):
         print(f"\n{name}\n{boards[name]}")
     print(f"\nThe notebooks as pages: {BUILD.relative_to(ROOT)}/*.html")
 

@@ -49,6 +49,8 @@ class StackedModel(tfrs.Model):
         if not (plain and isinstance(head, FactorHead)):
             raise ValueError("only models of ids alone with a FactorHead can be stacked: leave texts and layers out.")
         users, products = model.user_tower.embedding.embeddings, model.product_tower.embedding.embeddings
+        if not head.built:
+            head.build(users.shape)
         bias = model.retrieval.product_bias
         scores = bias.embeddings if bias else tf.zeros_like(products[:, :1])
         self.like = SimpleNamespace(model=model)  # so that Keras doesn't train the original's parameters

@@ -197,6 +197,7 @@ def build_model(vocabulary: Vocabulary, defaults: Defaults, *, learning_rate: fl
     tf.keras.utils.set_random_seed(seed)
     model = build_multitask(vocabulary, replace(defaults, unknown_user_dropout=0.0))  # `stream` draws them
     model.compile(optimizer=tf.keras.optimizers.Adagrad(learning_rate), steps_per_execution=STEPS_AT_ONCE)
+    model.ranking.head.build((None, defaults.dim))
     model.built = True  # its constructors have made all variables, and BackupAndRestore asks
     model.optimizer.build(model.trainable_variables)  # now, or nothing could be restored into it
     return model

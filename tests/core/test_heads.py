@@ -21,7 +21,7 @@ IDS = {"user_id": tf.constant([1, 2]), "product_id": tf.constant([1, 2])}
 def head_with_biases(*, damping=5.0, **settings):
     """A head of ratings with a spread of 2 stars."""
     biases = DampedBiases(TRAIN, damping=damping)
-    head = FactorHead(replace(VOCABULARY, biases=biases, rating_spread=2.0), dim=2, **settings)
+    head = FactorHead(replace(VOCABULARY, biases=biases, rating_spread=2.0), **settings)
     head(USERS, PRODUCTS, IDS)
     head.user_bias.set_weights([np.array([[0.5], [1.0], [-1.0]])])  # unknown, a, b
     head.product_bias.set_weights([np.array([[0.0], [0.2], [0.4]])])  # unknown, x, y
@@ -31,7 +31,7 @@ def head_with_biases(*, damping=5.0, **settings):
 def test_before_training_a_factor_head_without_vectors_says_the_damped_biases():
     # With five average ratings each: x is (5 - 4) / 6 above the mean, y (-1 + 0) / 7. What they leave over
     # is 5/6 and -6/7 for a's two ratings, in all -1/42, so a is -1/42 / 7; and 1/7 for b's only one, so b is 1/7 / 6.
-    predicted = FactorHead(VOCABULARY, dim=2)(tf.zeros((2, 2)), PRODUCTS, IDS)
+    predicted = FactorHead(VOCABULARY)(tf.zeros((2, 2)), PRODUCTS, IDS)
     np.testing.assert_allclose(predicted, [[4 + 1 / 6 - 1 / 294], [4 - 1 / 7 + 1 / 42]], rtol=1e-6)
 
 
@@ -50,7 +50,7 @@ def test_before_training_a_factor_head_says_what_damped_biases_say_to_strangers_
     everything = pairs.to_frame(index=False, name=["user_id", "product_id"])
     vocabulary = learn_vocabulary(train)
     ids = look_up_ids(everything, UserTower(vocabulary), ProductTower(vocabulary))
-    predicted = FactorHead(vocabulary, dim=2)(tf.zeros((len(pairs), 2)), tf.zeros((len(pairs), 2)), ids)
+    predicted = FactorHead(vocabulary)(tf.zeros((len(pairs), 2)), tf.zeros((len(pairs), 2)), ids)
     np.testing.assert_allclose(predicted[:, 0], DampedBiases(train).ratings(everything), rtol=1e-6)
 
 
@@ -113,8 +113,9 @@ def test_over_an_epoch_each_bias_costs_damping_times_the_square_of_its_stars():
 
 def test_ratings_20_times_as_high_make_stars_20_times_as_high_and_the_penalty_as_its_squared_errors():
     scaled = [learn_vocabulary(TRAIN.assign(rating=TRAIN["rating"] * times)) for times in (1, 20)]
-    low, high = (FactorHead(vocabulary, dim=2) for vocabulary in scaled)
+    low, high = (FactorHead(vocabulary) for vocabulary in scaled)
     for head in (low, high):
+        head(USERS, PRODUCTS, IDS)
         head.weight.assign([0.2, 0.6])
     np.testing.assert_allclose(high(USERS, PRODUCTS, IDS), 20 * low(USERS, PRODUCTS, IDS), rtol=1e-6)
     np.testing.assert_allclose(high.penalty(IDS), 400 * low.penalty(IDS), rtol=1e-5)

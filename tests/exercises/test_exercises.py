@@ -102,7 +102,7 @@ ARGUMENTS = [
 
 
 def test_all_have_planted_inputs_but_those_that_need_a_shop_or_leave_a_choice():
-    assert [exercise.number for exercise in ALL if not exercise.inputs] == ["02.5", "03.4", "04.4", "08.3"]
+    assert [exercise.number for exercise in ALL if not exercise.inputs] == ["02.5", "03.4", "04.4", "09.3"]
 
 
 @pytest.mark.parametrize(("exercise", "place", "name"), ARGUMENTS, ids=lambda each: getattr(each, "number", each))
@@ -177,7 +177,7 @@ def shares(board, floor, ceiling):
 
 
 def earlier(join):
-    """An answer to 06.4 that joins the earlier texts of a user, the latest last, in another way."""
+    """An answer to 07.4 that joins the earlier texts of a user, the latest last, in another way."""
 
     def texts(reviews):
         ordered = reviews.sort_values("timestamp")
@@ -196,7 +196,7 @@ def with_exact_ties(ids, scores, other_ids, other_scores, tolerance):
 
 
 def shards_if(can, deal):
-    """An answer to 08.3 that deals by `deal` if `can` says that it can be done."""
+    """An answer to 09.3 that deals by `deal` if `can` says that it can be done."""
 
     def shards_of(worker, workers, shards):
         if not can(workers, shards) or worker >= workers:
@@ -207,7 +207,7 @@ def shards_if(can, deal):
 
 
 def fewest(step, numbers=range(1, 65)):
-    """An answer to 08.4 that takes the first of `numbers` with which `step` says that it is fast enough."""
+    """An answer to 09.4 that takes the first of `numbers` with which `step` says that it is fast enough."""
     return lambda hours, steps, *ms: next((n for n in numbers if steps * step(n, *ms) / 3.6e6 <= hours), 0)
 
 
@@ -248,37 +248,37 @@ WRONG = [
     ("05.2", "another error", lambda board, most: {}[most] if most < 0.6 else REFERENCE["05.2"](board, most)),
     ("05.3", "names", lambda points: list(points.index[REFERENCE["05.3"](points)])),
     ("05.4", "the product of the shares", lambda *given: shares(*given).prod(axis=1).idxmax()),
-    ("06.1", "nine test rows", lambda train, test: (~test.user_id.isin(train.user_id)).sum() / 9),
-    ("06.2", "five products", lambda train, k: min(k / 5, 1)),
-    ("06.2", "half of the training rows", lambda train, k: min(2 * k / len(train), 1)),
-    ("06.3", "half of a 95 % interval", lambda rate, rows: 1.96 * np.sqrt(rate * (1 - rate) / rows)),
-    ("06.3", "200 rows", lambda rate, rows: np.sqrt(rate * (1 - rate) / 200)),
-    ("06.4", "each text once", earlier(lambda texts: " ".join(dict.fromkeys(texts)))),
-    ("06.4", "the latest text", earlier(lambda texts: " ".join(texts[-1:]))),
-    ("07.1", "the lowest score for what was bought", lambda s, b, k: np.argsort(-np.where(b, s.min(), s))[:k]),
-    ("07.1", "-99 for what was bought", lambda s, b, k: np.argsort(-np.where(b, -99, s))[:k]),
-    ("07.2", "four each", lambda found, exact: np.mean([len({*a} & {*b}) / 4 for a, b in zip(found, exact)])),
-    ("07.3", "the 0.9 quantile", lambda *given: REFERENCE["07.3"](*given[:4], 0.9)),
-    ("07.3", "the first five", lambda c, v, b, cs, q: (v[:5].mean(axis=0), np.quantile(b[:5], q))),
-    ("07.4", "a tolerance of 0.0001", lambda *given: REFERENCE["07.4"](*given[:4], 1e-4)),
-    ("07.4", "ties to the last digit", with_exact_ties),
-    ("08.1", "the biases the other way round", lambda u, p, gb: max(0, (gb * 1e9 / 8 - 2 * u - p) // (u + p))),
-    ("08.2", "eight rows", lambda p, s: np.sum(np.bincount(p) * (np.bincount(p) - 1)) / 56 / np.sum(s**2)),
-    ("08.3", "eight shards", shards_if(lambda n, shards: 8 % n == 0, lambda k, n, shards: range(k, 8, n))),
+    ("07.1", "nine test rows", lambda train, test: (~test.user_id.isin(train.user_id)).sum() / 9),
+    ("07.2", "five products", lambda train, k: min(k / 5, 1)),
+    ("07.2", "half of the training rows", lambda train, k: min(2 * k / len(train), 1)),
+    ("07.3", "half of a 95 % interval", lambda rate, rows: 1.96 * np.sqrt(rate * (1 - rate) / rows)),
+    ("07.3", "200 rows", lambda rate, rows: np.sqrt(rate * (1 - rate) / 200)),
+    ("07.4", "each text once", earlier(lambda texts: " ".join(dict.fromkeys(texts)))),
+    ("07.4", "the latest text", earlier(lambda texts: " ".join(texts[-1:]))),
+    ("08.1", "the lowest score for what was bought", lambda s, b, k: np.argsort(-np.where(b, s.min(), s))[:k]),
+    ("08.1", "-99 for what was bought", lambda s, b, k: np.argsort(-np.where(b, -99, s))[:k]),
+    ("08.2", "four each", lambda found, exact: np.mean([len({*a} & {*b}) / 4 for a, b in zip(found, exact)])),
+    ("08.3", "the 0.9 quantile", lambda *given: REFERENCE["08.3"](*given[:4], 0.9)),
+    ("08.3", "the first five", lambda c, v, b, cs, q: (v[:5].mean(axis=0), np.quantile(b[:5], q))),
+    ("08.4", "a tolerance of 0.0001", lambda *given: REFERENCE["08.4"](*given[:4], 1e-4)),
+    ("08.4", "ties to the last digit", with_exact_ties),
+    ("09.1", "the biases the other way round", lambda u, p, gb: max(0, (gb * 1e9 / 8 - 2 * u - p) // (u + p))),
+    ("09.2", "eight rows", lambda p, s: np.sum(np.bincount(p) * (np.bincount(p) - 1)) / 56 / np.sum(s**2)),
+    ("09.3", "eight shards", shards_if(lambda n, shards: 8 % n == 0, lambda k, n, shards: range(k, 8, n))),
     (
-        "08.3",
+        "09.3",
         "all but three",
         shards_if(lambda workers, shards: workers != 3, lambda k, n, shards: range(k, shards, n)),
     ),
     (
-        *("08.3", "uneven"),
+        *("09.3", "uneven"),
         shards_if(
             lambda workers, shards: shards % workers == 0, lambda k, n, shards: [k] if k else [0, *range(n, shards)]
         ),
     ),
-    ("08.4", "all is sent by each", fewest(lambda n, c, s, w: c / n + (s + w) * (n > 1))),
+    ("09.4", "all is sent by each", fewest(lambda n, c, s, w: c / n + (s + w) * (n > 1))),
     (
-        *("08.4", "powers of two"),
+        *("09.4", "powers of two"),
         fewest(lambda n, c, s, w: c / n + (s * (n - 1) / n + w) * (n > 1), [2**power for power in range(7)]),
     ),
 ]
@@ -323,7 +323,7 @@ def one_by_one(points):
 
 
 def in_groups(ids, scores, other_ids, other_scores, tolerance):
-    """07.4 by walking down the list from tie to tie."""
+    """08.4 by walking down the list from tie to tie."""
     if np.abs(scores - other_scores).max() > tolerance:
         return 0
     start = 0
@@ -384,30 +384,30 @@ OTHER_RIGHT = [
     ("05.3", "numbers", one_by_one),
     ("05.3", "a series", lambda points: pd.Series(one_by_one(points), points.index).astype("boolean")),
     ("05.4", "the smallest lack", lambda *given: (1 - shares(*given)).max(axis=1).sort_values().index[0]),
-    ("06.1", "a loop", lambda train, test: sum(user not in set(train.user_id) for user in test.user_id) / len(test)),
+    ("07.1", "a loop", lambda train, test: sum(user not in set(train.user_id) for user in test.user_id) / len(test)),
     (
-        "06.2",
+        "07.2",
         "binomials",
         lambda train, k: (
             1 - math.comb(train.product_id.nunique() - 1, k) / max(1, math.comb(train.product_id.nunique(), k))
         ),
     ),
-    ("06.3", "of a sample", lambda rate, rows: math.sqrt(rate * (1 - rate) / (rows - 1))),
-    ("06.4", "the latest first", earlier(lambda texts: " ".join(texts[::-1]))),
-    ("06.4", "a series", lambda reviews: pd.Series(REFERENCE["06.4"](reviews), reviews.index)),
-    ("07.1", "a list", lambda s, bought, k: sorted(np.flatnonzero(~bought), key=lambda place: -s[place])[:k]),
-    ("07.1", "an index", lambda s, bought, k: pd.Series(s)[~bought].nlargest(k).index),
-    ("07.2", "all at once", lambda found, exact: sum(len({*a} & {*b}) for a, b in zip(found, exact)) / exact.size),
-    ("07.3", "lists", lambda *given: [part.tolist() for part in REFERENCE["07.3"](*given)]),
-    ("07.4", "one and nought, from tie to tie", in_groups),
-    ("08.1", "a float", lambda *given: float(REFERENCE["08.1"](*given))),
-    ("08.2", "pair by pair", lambda p, s: np.mean([a == b for i, a in enumerate(p) for b in p[:i]]) / (s @ s)),
+    ("07.3", "of a sample", lambda rate, rows: math.sqrt(rate * (1 - rate) / (rows - 1))),
+    ("07.4", "the latest first", earlier(lambda texts: " ".join(texts[::-1]))),
+    ("07.4", "a series", lambda reviews: pd.Series(REFERENCE["07.4"](reviews), reviews.index)),
+    ("08.1", "a list", lambda s, bought, k: sorted(np.flatnonzero(~bought), key=lambda place: -s[place])[:k]),
+    ("08.1", "an index", lambda s, bought, k: pd.Series(s)[~bought].nlargest(k).index),
+    ("08.2", "all at once", lambda found, exact: sum(len({*a} & {*b}) for a, b in zip(found, exact)) / exact.size),
+    ("08.3", "lists", lambda *given: [part.tolist() for part in REFERENCE["08.3"](*given)]),
+    ("08.4", "one and nought, from tie to tie", in_groups),
+    ("09.1", "a float", lambda *given: float(REFERENCE["09.1"](*given))),
+    ("09.2", "pair by pair", lambda p, s: np.mean([a == b for i, a in enumerate(p) for b in p[:i]]) / (s @ s)),
     (
-        "08.3",
+        "09.3",
         "blocks",
         shards_if(lambda n, shards: shards % n == 0, lambda k, n, shards: np.arange(shards).reshape(n, -1)[k]),
     ),
-    ("08.4", "a float", lambda *given: float(REFERENCE["08.4"](*given))),
+    ("09.4", "a float", lambda *given: float(REFERENCE["09.4"](*given))),
 ]
 
 
@@ -466,7 +466,7 @@ def test_a_text_is_not_the_number_that_it_shows():
 
 
 def test_what_is_shown_as_different_looks_different():
-    words = exercises.check("06.3", lambda rate, rows: 1.001 * math.sqrt(rate * (1 - rate) / rows)).words
+    words = exercises.check("07.3", lambda rate, rows: 1.001 * math.sqrt(rate * (1 - rate) / rows)).words
     assert words.endswith("For rate = 0.43, rows = 200 it gives 0.03504, where 0.03501 is right.")
     assert unforeseen(lambda a, b: np.float32(a + b + 0.1)).endswith(" it gives 5.1, where 5 is right.")
     assert unforeseen(lambda a, b: [a + b]).endswith(" it gives the shape (1,), where a single number is right.")
@@ -501,7 +501,7 @@ def test_an_answer_may_change_what_it_is_given():
 
 
 def test_an_input_is_shown_as_it_is():
-    words = exercises.check("07.4", lambda *_: True).words
+    words = exercises.check("08.4", lambda *_: True).words
     assert "other_scores = [3.0, 2.0, 1.5, 1.0], tolerance = 0.0001 it gives True, where False is right." in words
     words = exercises.check("05.2", lambda board, most: "y" if "y" in board.index else "1/8 : 1").words
     assert "For board = {'index': ['retrieval only', '1/8 : 1', '1 : 1', " in words
@@ -531,7 +531,7 @@ def test_a_mistake_that_stops_for_one_of_the_inputs_keeps_its_words():
     assert by_row.words == "Each user is scored with one product only, that of the same row."
 
 
-@pytest.mark.parametrize("number", ["01.4", "04.4", "06.4", "07.3", "08.3"])
+@pytest.mark.parametrize("number", ["01.4", "04.4", "07.4", "08.3", "09.3"])
 def test_a_result_of_another_kind_is_no_error_of_the_answer(number):
     assert "stopped" not in exercises.check(number, lambda *_: 7).words
 

@@ -23,7 +23,7 @@ CORRECTIONS = {"log_q": True, "remove_accidental_hits": True, "product_bias": Tr
 def model(rating_weight=1.0, retrieval_weight=1.0, pull=30.0, **more):
     tf.keras.utils.set_random_seed(3)
     weights = {"rating_weight": rating_weight, "retrieval_weight": retrieval_weight}
-    arguments = {"head": FactorHead(VOCABULARY, dim=8, pull=pull)} | weights | more
+    arguments = {"head": FactorHead(VOCABULARY, pull=pull)} | weights | more
     return MultitaskModel(UserTower(VOCABULARY, dim=8), ProductTower(VOCABULARY, dim=8), **arguments)
 
 
@@ -53,6 +53,7 @@ def test_the_loss_is_the_sum_of_the_models_losses(corrections):
     stack.head_weight.assign(weights[:, None])
     alone = [model(*pair, **corrections) for pair in PAIRS]
     for one, its_weights in zip(alone, weights):
+        one.compute_loss(batch)
         one.ranking.head.weight.assign(its_weights)
     for training in (False, True):
         expected = sum(float(one.compute_loss(batch, training=training)) for one in alone)

@@ -43,7 +43,7 @@ def tower(column, ids, dim=32, text=None, words=0, layer_sizes=()):
     )
 
 
-# The numbers that notebooks 03, 05 and 07 show: points as crowded as the course's.
+# The numbers that notebooks 03, 05 and 08 show: points as crowded as the course's.
 STEPS = ["random", "popularity", "textbook", "+ logQ", "+ no accidental hits", "+ unknown-user dropout", "oracle"]
 BOARD = pd.DataFrame({"hit@10": [0.029, 0.124, 0.082, 0.173, 0.173, 0.19, 0.26]}, index=STEPS)
 SPREAD = BOARD.assign(**{"hit@10 low": BOARD["hit@10"] - 0.012, "hit@10 high": BOARD["hit@10"] + 0.013})

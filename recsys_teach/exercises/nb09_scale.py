@@ -1,4 +1,4 @@
-"""The exercises of notebook 08: how long vectors, shuffled enough, shards for workers, how many workers."""
+"""The exercises of notebook 09: how long vectors, shuffled enough, shards for workers, how many workers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -121,14 +121,14 @@ def _speechless(worker, workers, shards):
 
 
 def _planner(step: Callable, best: Callable = min) -> Callable:
-    """An answer to 08.4 that reckons with `step(n, computing, sending, waiting)`; `best` of the numbers that do."""
+    """An answer to 09.4 that reckons with `step(n, computing, sending, waiting)`; `best` of the numbers that do."""
     numbers = range(1, 65)
     return lambda hours, steps, *ms: best([n for n in numbers if steps * step(n, *ms) / 3.6e6 <= hours], default=0)
 
 
 EXERCISES = (
     Exercise(
-        number="08.1",
+        number="09.1",
         reference=longest_vectors,
         inputs=MEMORIES,
         mistakes=(
@@ -145,7 +145,7 @@ EXERCISES = (
         right="Half as long vectors, nearly twice as many ids: that is often the cheapest way to one machine.",
     ),
     Exercise(
-        number="08.2",
+        number="09.2",
         reference=same_twice,
         inputs=((BATCH, SHARES), (OTHER_BATCH, OTHER_SHARES)),
         mistakes=(
@@ -166,7 +166,7 @@ EXERCISES = (
         "have 0.6, by luck.",
     ),
     Exercise(
-        number="08.3",
+        number="09.3",
         reference=shards_of,
         probe=_deals,
         verdict=_wrong_deal,
@@ -184,7 +184,7 @@ EXERCISES = (
         right="Each shard once, everybody as many: like cards, as `stream` deals them, or in blocks, which is as good.",
     ),
     Exercise(
-        number="08.4",
+        number="09.4",
         reference=workers_needed,
         inputs=PLANS,
         mistakes=(

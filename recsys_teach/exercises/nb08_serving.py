@@ -1,4 +1,4 @@
-"""The exercises of notebook 07: the first k, recall, where a new product starts, when answers are the same."""
+"""The exercises of notebook 08: the first k, recall, where a new product starts, when answers are the same."""
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def _numbers(start):
 
 
 def _start_by(vector_of, bias_of, *, everywhere=False):
-    """A wrong answer to 07.3: other means, or other products."""
+    """A wrong answer to 08.3: other means, or other products."""
 
     def start(category, vectors, biases, categories, optimism):
         own = categories == (categories if everywhere else category)
@@ -89,14 +89,14 @@ def _start_by(vector_of, bias_of, *, everywhere=False):
 
 
 def _to_the_last(ids, scores, other_ids, other_scores, tolerance):
-    """A wrong answer to 07.4: as if one more product stood below the last."""
+    """A wrong answer to 08.4: as if one more product stood below the last."""
     below = (np.append(ids, "z"), np.append(scores, -9), np.append(other_ids, "z"), np.append(other_scores, -9))
     return same_answer(*below, tolerance)
 
 
 EXERCISES = (
     Exercise(
-        number="07.1",
+        number="08.1",
         reference=first_k,
         inputs=((SCORES, BOUGHT, 3), (OTHER_SCORES, OTHER_BOUGHT, 4)),
         mistakes=(
@@ -116,7 +116,7 @@ EXERCISES = (
         right="Mask, then pick: whatever she owns, k products are left, as long as the shop has so many.",
     ),
     Exercise(
-        number="07.2",
+        number="08.2",
         reference=recall,
         inputs=((FOUND, EXACT), (OTHER_FOUND, OTHER_EXACT)),
         mistakes=(
@@ -138,7 +138,7 @@ EXERCISES = (
         right="At a recall of 0.958, less than half a product of the exact ten is missing for a shopper on average.",
     ),
     Exercise(
-        number="07.3",
+        number="08.3",
         reference=start_of,
         inputs=(
             ("tents", VECTORS, BIASES, CATEGORIES, 0.9),
@@ -162,7 +162,7 @@ EXERCISES = (
         right="It starts as its category is, but more popular than most of it: so it has a chance to be shown.",
     ),
     Exercise(
-        number="07.4",
+        number="08.4",
         reference=same_answer,
         inputs=tuple(
             (np.array(list(ids)), np.array(scores, float), np.array(list(others)), np.array(theirs, float), tolerance)

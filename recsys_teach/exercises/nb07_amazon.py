@@ -1,4 +1,4 @@
-"""The exercises of notebook 06: who is new, what chance hits, how coarse the ruler is, an honest text."""
+"""The exercises of notebook 07: who is new, what chance hits, how coarse the ruler is, an honest text."""
 
 import numpy as np
 import pandas as pd
@@ -86,7 +86,7 @@ def _ties_are_earlier(reviews):
 
 EXERCISES = (
     Exercise(
-        number="06.1",
+        number="07.1",
         reference=new_user_rows,
         inputs=((TRAIN, TEST), (OTHER_TRAIN, OTHER_TEST)),
         mistakes=(
@@ -109,7 +109,7 @@ EXERCISES = (
         right="Where this is 0.95, as in the original's split, at most one row in twenty can say anything about taste.",
     ),
     Exercise(
-        number="06.2",
+        number="07.2",
         reference=hit_rate_by_chance,
         inputs=((TRAIN, 1), (TRAIN, 3), (TRAIN, 8), (OTHER_TRAIN, 2)),  # 8 is more than the shop has
         mistakes=(
@@ -132,7 +132,7 @@ EXERCISES = (
         "can't tell one model from another.",
     ),
     Exercise(
-        number="06.3",
+        number="07.3",
         reference=standard_error,
         inputs=((0.43, 200), (0.09, 50), (0.6, 20_000)),
         also=(lambda rate, rows: np.sqrt(rate * (1 - rate) / (rows - 1)),),  # of a sample: unbiased
@@ -160,7 +160,7 @@ EXERCISES = (
         "Popularity's lead at ten is more than five times as large.",
     ),
     Exercise(
-        number="06.4",
+        number="07.4",
         reference=earlier_texts,
         inputs=((DIARY,), (OTHER_DIARY,)),
         look=_words,
