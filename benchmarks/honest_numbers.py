@@ -66,6 +66,7 @@ def ladder_rows(reviews: pd.DataFrame, seed: int, kind: str, shop: Shop | None, 
 
 
 def rows_of(recommenders: dict[str, Any], train: pd.DataFrame, test: pd.DataFrame, **how: Any) -> Rows:
+    """Return the metrics of each test row."""
     values = {name: [row_metrics(one, train, test, **how, name=name)] for name, one in recommenders.items()}
     return Rows(values, test[USER], new_users(train, test))
 
@@ -126,10 +127,12 @@ class Claim(NamedTuple):
 
 
 def better(model: str, metric: str, *rivals: str, users: str = "all") -> list[Claim]:
+    """Return the claims that a model is better than these rivals."""
     return [Claim(model, metric, rival, True, users) for rival in rivals]
 
 
 def level(model: str, metric: str, *rivals: str, users: str = "all") -> list[Claim]:
+    """Return the claims that a model isn't worse than these rivals."""
     return [Claim(model, metric, rival, False, users) for rival in rivals]
 
 

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,14 @@ from recsys_teach import __version__
 from recsys_teach._util import escape_controls
 from recsys_teach.cli import comparison
 from recsys_teach.cli.comparison import SplitKind, ladder_table, scores_table
+
+
+class PreparedSplit(str, Enum):
+    """The ways to hold reviews back while files are read."""
+
+    time = "time"
+    random = "random"
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -100,7 +109,11 @@ def compare(
         str, typer.Argument(help='"generated", "amazon", "movielens", or a CSV, TSV, JSON or Parquet file.')
     ] = "generated",
     split: Annotated[
-        SplitKind | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
+        SplitKind | None,
+        typer.Option(
+            help="Hold back the latest fifth, a random fifth, or the last review of each user. Default: time where the "
+            "reviews have timestamps, else random."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the generated shop, the random split and the models' weights.")] = 0,
     exclude_seen: Annotated[
@@ -130,7 +143,7 @@ def prepare(
     sources: Annotated[list[Path], typer.Argument(help="JSON, CSV or TSV files (.gz too), or Parquet.")],
     out: Annotated[Path, typer.Argument(help="The folder to make; unfinished work is beside it, in OUT.partial.")],
     split: Annotated[
-        SplitKind | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
+        PreparedSplit | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
     ] = None,
     shards: Annotated[int, typer.Option(help="This number of processes, or a divisor of it, can train.")] = 8,
     seed: Annotated[int, typer.Option(help="Of the random split and of the order of the rows.")] = 0,

@@ -1,7 +1,7 @@
 """The comparison: the whole ladder on any reviews, as plain data and as a table; what `recsys-teach compare` prints."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -15,14 +15,31 @@ from recsys_teach.evaluation import scoreboard
 from recsys_teach.files.loading import load_reviews
 from recsys_teach.schema import PRODUCT, TIMESTAMP, USER, has_stars
 from recsys_teach.shop import generate_shop
-from recsys_teach.splits import Split, split_at_random, split_by_time
+from recsys_teach.splits import Split, split_at_random, split_by_time, split_last
+
+RIVALS = ("EASE", "ItemKNN", "damped biases")  # gains are over the first one that is there and has the metric
+ENDS = ("low", "high", "gain", "gain low", "gain high")
+COMPARED = ("retrieval", "hit@10"), ("ranking", "rmse"), ("multitask", "hit@10"), ("multitask", "rmse")
 
 
 class SplitKind(str, Enum):
-    """The two ways to hold reviews back."""
+    """The ways to hold reviews back."""
 
     time = "time"
     random = "random"
+    last = "last"
+
+
+def hold_back(kind: SplitKind, seed: int) -> Callable[..., Split]:
+    """Return the function that splits reviews in this way."""
+    if kind is SplitKind.random:
+        return partial(split_at_random, seed=seed)
+    return split_by_time if kind is SplitKind.time else _last
+
+
+def _last(reviews: pd.DataFrame, *, test_share: float = 0.2) -> Split:
+    """Hold back the last review of each user, whatever their share; of users with one each, a share at random."""
+    return split_last(reviews) if reviews[USER].duplicated().any() else split_at_random(reviews, test_share=test_share)
 
 
 def compare(
@@ -42,19 +59,19 @@ def compare(
     reviews = shop.reviews if shop else load_reviews(source, **how)
     if split is None:
         split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random
-    hold_back: Callable[..., Split] = split_by_time if split is SplitKind.time else partial(split_at_random, seed=seed)
-    parts = hold_back(reviews)
+    parts = split_last(reviews) if split is SplitKind.last else hold_back(split, seed)(reviews)
 
     from recsys_teach.ladder import fit_ladder  # TensorFlow takes seconds to load: not before the data is known good
 
-    recommenders, seconds = fit_ladder(parts.train, seed=seed, split=hold_back)
+    recommenders, seconds = fit_ladder(parts.train, seed=seed, split=hold_back(split, seed))
     if shop:
         recommenders["oracle"], seconds["oracle"] = Oracle(shop), 0.0
-    board = scoreboard(recommenders, *parts, exclude_seen=exclude_seen)
+    rivals = [name for name in RIVALS if name in recommenders]
+    board = scoreboard(recommenders, *parts, exclude_seen=exclude_seen, against=rivals)
+    found = board.astype(object).where(board.notna(), None)
+    metrics = [str(name) for name in board if f"{name} gain" in board]
     rows = [
-        {"model": model}
-        | {column: None if math.isnan(value) else value for column, value in board.loc[model].items()}
-        | {"fit_seconds": seconds[model]}
+        {"model": model} | found.loc[model, metrics].to_dict() | {"fit_seconds": seconds[model]}
         for model in recommenders
     ]
     return {
@@ -73,7 +90,31 @@ def compare(
         "seed": seed,
         "exclude_seen": exclude_seen,
         "rows": rows,
+        "rivals": {metric: _rival(board, rivals, metric) for metric in metrics},
+        "intervals": [
+            {"model": model, "metric": metric} | {end: found.loc[model, f"{metric} {end}"] for end in ENDS}
+            for model in recommenders
+            for metric in metrics
+            if found.loc[model, metric] is not None
+        ],
     }
+
+
+def _rival(board: pd.DataFrame, rivals: list[str], metric: str) -> str | None:
+    """Return the row that gains of this metric are over."""
+    return next((name for name in rivals if board[metric].notna()[name]), None)
+
+
+def verdicts(result: dict) -> Iterator[str]:
+    """Yield a sentence for each model and its metrics: by how much it is better or worse than its rival, or level."""
+    for found in result["intervals"]:
+        model, metric, gain = found["model"], found["metric"], found["gain"]
+        if (model, metric) in COMPARED and gain is not None:
+            low, high = found["gain low"], found["gain high"]
+            more = low > 0 or high < 0
+            word = "level" if not more else "better" if (gain < 0) == (metric == "rmse") else "worse"
+            rival = result["rivals"][metric]
+            yield f"{metric} of {model} - {rival}: {gain:+.3f}, 95% [{low:+.3f}, {high:+.3f}], {word}"
 
 
 def ladder_table(result: dict) -> Table:
@@ -97,8 +138,9 @@ def ladder_table(result: dict) -> Table:
         caption=f"{data['new_user_share']:.0%} of the test rows are from new users, {data['new_product_share']:.0%} "
         f"of new products, {data['seen_share']:.0%} of products that the user had already; those are "
         f"{'no candidates' if result['exclude_seen'] else 'candidates like all others'}. "
-        f"{little if sure else ''}{'' if data['stars'] else purchases}hit, ndcg, mrr: higher is better; "
-        "rmse (stars): lower.",
+        f"{little if sure else ''}{'' if data['stars'] else purchases}{_left_out(result)}hit, ndcg, mrr: higher is "
+        "better; rmse (stars): lower. Settings of classics and epochs of models were chosen on validation rows of the "
+        "training part.\n" + "\n".join(verdicts(result)),
     )
     for column in columns:
         heading = "fit (s)" if column == "fit_seconds" else column
@@ -106,6 +148,14 @@ def ladder_table(result: dict) -> Table:
     for row in result["rows"]:
         table.add_row(row["model"], *(_number(row[c], 1 if c == "fit_seconds" else 3) for c in columns[1:]))
     return table
+
+
+def _left_out(result: dict) -> str:
+    """Return why EASE or iALS isn't in the table, as text."""
+    there = {row["model"] for row in result["rows"]}
+    large = "" if "EASE" in there else "EASE is left out: there are too many users and products to invert a matrix. "
+    extra = "" if "iALS" in there else "iALS is left out: it needs pip install 'recsys-teach[classics]'. "
+    return large + extra
 
 
 def _number(value: float | None, digits: int) -> str:
