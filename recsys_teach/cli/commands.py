@@ -97,7 +97,7 @@ def main(
 @app.command()
 def compare(
     source: Annotated[
-        str, typer.Argument(help='"generated", "amazon", or a CSV, TSV, JSON or Parquet file.')
+        str, typer.Argument(help='"generated", "generated-habit", "amazon", or a CSV, TSV, JSON or Parquet file.')
     ] = "generated",
     split: Annotated[
         SplitKind | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")

@@ -73,7 +73,7 @@ def load_reviews(
         source: "generated" for the generated shop (seed 0), "amazon" for 999 reviews of Amazon Electronics
             (downloaded once, its SHA-256 checked; the folder in RECSYS_TEACH_DATA is looked at first), a DataFrame, or
             the path of a text file with separators, a JSON Lines file or array (both may be gzipped), a Parquet file or
-            a folder of them.
+            a folder of them. "generated-habit" is a generated shop of the other kind (see `generate_shop`).
         columns: your column names to ours, such as {"customer": "user_id"}, on top of those that are known: our own,
             those of Amazon's releases, Yelp and MovieLens.
         sep, encoding, decimal, dayfirst, header, unrated: how the file is written, if that can't be found out: see
@@ -85,6 +85,8 @@ def load_reviews(
     """
     if isinstance(source, str) and source == "generated":
         return generate_shop().reviews
+    if isinstance(source, str) and source == "generated-habit":
+        return generate_shop(kind="habit").reviews
     how = Reading(columns, sep, encoding, decimal, dayfirst, header, unrated)
     if isinstance(source, pd.DataFrame):
         name = "the DataFrame"
