@@ -71,19 +71,19 @@ def rows_of(recommenders: dict[str, Any], train: pd.DataFrame, test: pd.DataFram
     return Rows(values, test[USER], new_users(train, test))
 
 
-def shops(seeds: list[int], kind: str, **size: Any) -> Iterator[Rows]:
+def shops(seeds: list[int], split: str, **size: Any) -> Iterator[Rows]:
     """Yield the rows of a generated shop for each seed; the users of different shops are different people."""
     for seed in seeds:
         shop = generate_shop(seed=seed, **size)
-        rows = ladder_rows(shop.reviews, seed, kind, shop)
+        rows = ladder_rows(shop.reviews, seed, split, shop)
         yield rows._replace(users=f"{seed} " + rows.users)
 
 
-def real(seeds: list[int], source: str, kind: str) -> Iterator[Rows]:
+def real(seeds: list[int], source: str, split: str) -> Iterator[Rows]:
     """Yield the rows of a real table for each seed; without chance in the split, seeds differ in the training only."""
     reviews = load_reviews(source)
     for seed in seeds:
-        yield ladder_rows(reviews, seed, kind, None)
+        yield ladder_rows(reviews, seed, split, None)
 
 
 def amazon(seeds: list[int]) -> Iterator[Rows]:
@@ -140,7 +140,7 @@ SPECIALISTS = level("multitask", "hit@10", "retrieval") + level("multitask", "rm
 TABLES: dict[str, tuple[str, Callable[..., Iterator[Rows]], list[Claim]]] = {
     "movielens": (
         "MovieLens, random split",
-        partial(real, source="movielens", kind="random"),
+        partial(real, source="movielens", split="random"),
         [
             *level("multitask", "hit@10", "EASE"),
             *better("multitask", "hit@10", "ItemKNN", "iALS", "textbook retrieval"),
@@ -150,17 +150,17 @@ TABLES: dict[str, tuple[str, Callable[..., Iterator[Rows]], list[Claim]]] = {
     ),
     "movielens-time": (
         "MovieLens, split by time",
-        partial(real, source="movielens", kind="time"),
+        partial(real, source="movielens", split="time"),
         better("multitask", "hit@10", "textbook retrieval"),
     ),
     "movielens-last": (
         "MovieLens, each user's last rating",
-        partial(real, source="movielens", kind="last"),
+        partial(real, source="movielens", split="last"),
         better("multitask", "hit@10", "textbook retrieval"),
     ),
     "random": (
         "generated shop, random split",
-        partial(shops, kind="random"),
+        partial(shops, split="random"),
         [
             *better("popularity", "hit@10", "textbook retrieval"),
             *better("retrieval", "hit@10", "popularity", "ItemKNN", "EASE"),
@@ -171,7 +171,7 @@ TABLES: dict[str, tuple[str, Callable[..., Iterator[Rows]], list[Claim]]] = {
     ),
     "time": (
         "generated shop, split by time",
-        partial(shops, kind="time"),
+        partial(shops, split="time"),
         [
             *better("multitask", "hit@10", "popularity", users="warm users"),
             *level("multitask", "hit@10", "popularity", users="new users"),
@@ -180,17 +180,17 @@ TABLES: dict[str, tuple[str, Callable[..., Iterator[Rows]], list[Claim]]] = {
     ),
     "habit": (
         "generated shop of habits, random split",
-        partial(shops, kind="random", law="habit"),
+        partial(shops, split="random", kind="habit"),
         level("multitask", "rmse", "ranking", "damped biases"),
     ),
     "habit-time": (
         "generated shop of habits, split by time",
-        partial(shops, kind="time", law="habit"),
+        partial(shops, split="time", kind="habit"),
         level("multitask", "rmse", "ranking", "damped biases"),
     ),
     "large": (
         "943 users, 1,682 products, random split",
-        partial(shops, kind="random", **LARGE),
+        partial(shops, split="random", **LARGE),
         [
             *better("multitask", "hit@10", "popularity", "ItemKNN"),
             *better("multitask", "rmse", "damped biases"),

@@ -37,11 +37,15 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.backend import tf as tf
     from recsys_teach.backend import tfrs as tfrs
     from recsys_teach.baselines import EASE as EASE
+    from recsys_teach.baselines import IALS as IALS
     from recsys_teach.baselines import DampedBiases as DampedBiases
     from recsys_teach.baselines import ItemKNN as ItemKNN
     from recsys_teach.baselines import Oracle as Oracle
     from recsys_teach.baselines import Popularity as Popularity
+    from recsys_teach.baselines import RateSinceLaunch as RateSinceLaunch
     from recsys_teach.evaluation import beats_oracle as beats_oracle
+    from recsys_teach.evaluation import board_of_rows as board_of_rows
+    from recsys_teach.evaluation import row_metrics as row_metrics
     from recsys_teach.evaluation import scoreboard as scoreboard
     from recsys_teach.features import earlier_summaries as earlier_summaries
     from recsys_teach.features import learn_vocabulary as learn_vocabulary
@@ -75,8 +79,8 @@ _PUBLIC = {
     "files": ("load_reviews", "write_amazon"),
     "shop": ("generate_shop",),
     "splits": ("Split", "describe", "split_at_random", "split_by_time", "split_last"),
-    "baselines": ("DampedBiases", "EASE", "ItemKNN", "Oracle", "Popularity"),
-    "evaluation": ("beats_oracle", "scoreboard"),
+    "baselines": ("DampedBiases", "EASE", "IALS", "ItemKNN", "Oracle", "Popularity", "RateSinceLaunch"),
+    "evaluation": ("beats_oracle", "board_of_rows", "row_metrics", "scoreboard"),
     "features": ("earlier_summaries", "learn_vocabulary", "string_tensors"),
     "towers": ("ProductTower", "UserTower", "training_rows"),
     "retrieval": ("RetrievalModel",),

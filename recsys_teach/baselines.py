@@ -273,7 +273,11 @@ class IALS:
 
 
 class Oracle:
-    """The truth of a generated shop: the ceiling for models that know only the training rows (see `beats_oracle`)."""
+    """The truth of a generated shop: the ceiling for models that know only the training rows (see `beats_oracle`).
+
+    In a shop of kind="habit" it uses what the user bought before each test row. So under a random split it isn't
+    strictly the ceiling: training rows may be later than a test row of the same user, and say something about it.
+    """
 
     def __init__(self, shop: Shop):
         self._shop = shop

@@ -315,7 +315,8 @@ def beats_oracle(
     cluster-robust standard error (Liang & Zeger 1986). A metric in the result means that the recommender used
     something that is known only after the purchase. The summaries of the test rows are visible, since a leak can't be
     found in a hidden column. An empty result proves nothing: a leak may be small. A model that knows a user's *other*
-    test rows has an honest advantage: the oracle doesn't exclude what was bought in the meantime.
+    test rows has an honest advantage: the oracle doesn't exclude what was bought in the meantime. In a habit shop and
+    a random split, so does a model that uses training rows *after* a test row: the oracle looks back only (see `shop`).
     """
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible}
     own, true = (row_metrics(recommender, train, test, **settings) for recommender in (recommender, oracle))

@@ -106,7 +106,10 @@ def main(
 @app.command()
 def compare(
     source: Annotated[
-        str, typer.Argument(help='"generated", "amazon", "movielens", or a CSV, TSV, JSON or Parquet file.')
+        str,
+        typer.Argument(
+            help='"generated", "generated-habit", "amazon", "movielens", or a CSV, TSV, JSON or Parquet file.'
+        ),
     ] = "generated",
     split: Annotated[
         SplitKind | None,

@@ -55,7 +55,9 @@ def compare(
     `data["candidates"]` is the number of products in the training rows: with a k as large as that, hit@k is the same
     for all models. `how` are the options of `load_reviews` about a file. A table of purchases has no rows about stars.
     """
-    shop = generate_shop(seed=seed) if source == "generated" else None
+    shop = None
+    if source in ("generated", "generated-habit"):
+        shop = generate_shop(kind="habit" if source == "generated-habit" else "taste", seed=seed)
     reviews = shop.reviews if shop else load_reviews(source, **how)
     if split is None:
         split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random

@@ -72,7 +72,8 @@ def load_reviews(
     """Load and check a reviews table (see `schema`).
 
     Args:
-        source: "generated" for the generated shop (seed 0), "amazon" for 999 reviews of Amazon Electronics, "movielens"
+        source: "generated" for the generated shop (seed 0), "generated-habit" for one of the other kind (see
+            `generate_shop`), "amazon" for 999 reviews of Amazon Electronics, "movielens"
             for the 100,836 ratings of MovieLens latest-small with each film's title, first genre (`category`) and
             genres (`categories`, such as "Comedy|Romance"), a DataFrame, or the path of a text file with separators, a
             JSON Lines file or array (both may be gzipped), a Parquet file or a folder of them. Amazon's and MovieLens'
@@ -89,6 +90,8 @@ def load_reviews(
     """
     if isinstance(source, str) and source == "generated":
         return generate_shop().reviews
+    if isinstance(source, str) and source == "generated-habit":
+        return generate_shop(kind="habit").reviews
     how = Reading(columns, sep, encoding, decimal, dayfirst, header, unrated)
     if isinstance(source, pd.DataFrame):
         name = "the DataFrame"

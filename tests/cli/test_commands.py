@@ -12,9 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 import recsys_teach
-from recsys_teach.baselines import DampedBiases, Popularity
+from recsys_teach.baselines import DampedBiases, Oracle, Popularity
 from recsys_teach.cli import commands
 from recsys_teach.cli import comparison as comparison
+from recsys_teach.evaluation import scoreboard
 from recsys_teach.files.loading import load_reviews
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random, split_by_time
@@ -184,6 +185,17 @@ def test_the_generated_shop_has_an_oracle_as_its_last_row(small_shop):
     assert None not in result["rows"][-1].values()
     assert result["split"] == "time"
     assert result["data"]["reviews"] == len(small_shop().reviews)
+
+
+@pytest.mark.usefixtures("fitted")
+def test_the_habit_shop_is_a_source_with_its_own_oracle(small_shop):
+    result = compare("generated-habit", "--seed", 3)
+    shop = small_shop(kind="habit", seed=3)
+    parts = split_by_time(shop.reviews)
+    truth = scoreboard({"oracle": Oracle(shop)}, *parts).loc["oracle"]
+    assert result["data"]["source"] == "generated-habit"
+    assert result["rows"][-1]["model"] == "oracle"
+    assert {name: result["rows"][-1][name] for name in truth.index} == pytest.approx(truth.to_dict())
 
 
 @pytest.mark.usefixtures("fitted")

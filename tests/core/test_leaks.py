@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from recsys_teach.baselines import DampedBiases, Oracle, Popularity
+from recsys_teach.baselines import EASE, DampedBiases, ItemKNN, Oracle, Popularity
 from recsys_teach.evaluation import beats_oracle, chance_of, row_metrics, scoreboard
 from recsys_teach.shop import generate_shop
-from recsys_teach.splits import split_by_time
+from recsys_teach.splits import split_at_random, split_by_time, split_last
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +143,47 @@ def test_no_gain_at_all_and_a_single_user_prove_nothing():
     assert chance_of(pd.Series([0.0, 0, 0, 0]), users) == 1
     assert chance_of(pd.Series([1.0, 1, 1, 1]), users) == 0
     assert chance_of(pd.Series([1.0, 2, 3, 4]), pd.Series(list("aaaa"))) == 1
+
+
+class LooksAhead:
+    """Knows the truth of a habit shop, and multiplies it by the links with the user's next training purchase."""
+
+    def __init__(self, shop, train):
+        self.oracle, self.products = Oracle(shop), list(shop.products["product_id"])
+        self.links = shop.links.toarray()
+        self.train = train.sort_values("timestamp", kind="stable")
+
+    def scores(self, reviews):
+        asked = reviews[["user_id", "timestamp"]].reset_index(drop=True).reset_index(names="row")
+        found = pd.merge_asof(
+            asked.sort_values("timestamp"),
+            self.train[["user_id", "timestamp", "product_id"]],
+            on="timestamp",
+            by="user_id",
+            direction="forward",
+        )
+        later = pd.Index(self.products).get_indexer(pd.Index(found.sort_values("row")["product_id"]))
+        factor = np.where(later[:, None] >= 0, 0.02 + self.links[:, later].T, 1)
+        return self.oracle.scores(reviews) * factor
+
+
+@pytest.fixture(scope="module")
+def habit():
+    return generate_shop(kind="habit", users=800, products=200, reviews_per_user=12, seed=2)
+
+
+@pytest.mark.parametrize("split", [split_at_random, split_by_time, split_last])
+def test_classics_do_not_beat_the_oracle_of_a_habit_shop(habit, split):
+    train, test = split(habit.reviews)
+    for honest in (Popularity, ItemKNN, EASE, DampedBiases):
+        assert beats_oracle(honest(train), Oracle(habit), train, test) == {}
+
+
+def test_later_training_rows_beat_the_oracle_of_a_habit_shop_in_a_random_split_alone(habit):
+    train, test = split_at_random(habit.reviews)
+    better = beats_oracle(LooksAhead(habit, train), Oracle(habit), train, test)
+    assert better["hit@1"] > 0.1
+    assert better["hit@10"] > 0.03
+    for split in (split_by_time, split_last):  # where training has no later rows of the same users
+        train, test = split(habit.reviews)
+        assert beats_oracle(LooksAhead(habit, train), Oracle(habit), train, test) == {}

@@ -1,11 +1,12 @@
 """The generated shop keeps its own rules, and its reviews are drawn from the truth that it states."""
 
+import hashlib
 from collections import defaultdict
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import chi2_contingency, norm
 
 from recsys_teach import shop as shop_module
 from recsys_teach.schema import check_reviews
@@ -14,9 +15,24 @@ from recsys_teach.shop import NOISE, generate_shop
 FIRST_DAY = pd.Timestamp("2022-01-01", tz="UTC")
 
 
+KINDS = ("taste", "habit")
+both_kinds = pytest.mark.parametrize("kind", KINDS)
+
+
 @pytest.fixture(scope="module")
 def shop():
+    """The default: the taste shop."""
     return generate_shop()
+
+
+@pytest.fixture(scope="module")
+def habit():
+    return generate_shop(kind="habit")
+
+
+@pytest.fixture(params=KINDS)
+def each_shop(request, shop, habit):
+    return {"taste": shop, "habit": habit}[request.param]
 
 
 def columns_of(shop, reviews):
@@ -41,21 +57,40 @@ def bestsellers(shop):
     return (1 + (sales.cumsum() < len(shop.reviews) / 2).sum()) / len(shop.products)
 
 
-def test_the_same_seed_gives_the_same_shop():
-    one, two = (generate_shop(users=80, products=40, seed=3) for _ in range(2))
+def assert_bought_as_often(probability, bought):
+    """Check that each column was drawn as often as its probabilities say, give or take 3.5 standard deviations."""
+    surprise = np.bincount(bought, minlength=probability.shape[1]) - probability.sum(axis=0)
+    spread = np.sqrt((probability * (1 - probability)).sum(axis=0))
+    assert (abs(surprise) <= 3.5 * spread + 1).all()
+
+
+@both_kinds
+def test_the_same_seed_gives_the_same_shop(kind):
+    one, two = (generate_shop(kind=kind, users=80, products=40, seed=3) for _ in range(2))
     pd.testing.assert_frame_equal(one.reviews, two.reviews)
     pd.testing.assert_frame_equal(one.products, two.products)
     np.testing.assert_array_equal(one.mean_rating, two.mean_rating)
 
 
-def test_users_drawn_one_by_one_make_the_same_shop_as_all_at_once(monkeypatch):
-    at_once = generate_shop(users=80, products=40, drift=1, seed=3)
+def test_the_taste_shop_is_the_default_and_has_not_changed(shop):
+    columns = [shop.reviews[name].astype(str) for name in ("user_id", "product_id", "rating", "summary", "timestamp")]
+    lines = "\n".join(columns[0].str.cat(columns[1:], sep="\t"))
+    assert hashlib.sha256(lines.encode()).hexdigest()[:16] == "828293fe213d583f"
+    small = generate_shop(kind="taste", users=80, products=40, seed=3)
+    pd.testing.assert_frame_equal(small.reviews, generate_shop(users=80, products=40, seed=3).reviews)
+
+
+@both_kinds
+def test_users_drawn_one_by_one_make_the_same_shop_as_all_at_once(monkeypatch, kind):
+    size = {"kind": kind, "users": 80, "products": 40, "drift": 1, "seed": 3}
+    at_once = generate_shop(**size)
     monkeypatch.setattr(shop_module, "CELLS", 1)
-    pd.testing.assert_frame_equal(generate_shop(users=80, products=40, drift=1, seed=3).reviews, at_once.reviews)
+    pd.testing.assert_frame_equal(generate_shop(**size).reviews, at_once.reviews)
 
 
-def test_another_seed_gives_another_shop():
-    one, two = (generate_shop(users=80, products=40, seed=seed) for seed in (3, 4))
+@both_kinds
+def test_another_seed_gives_another_shop(kind):
+    one, two = (generate_shop(kind=kind, users=80, products=40, seed=seed) for seed in (3, 4))
     assert len(one.reviews) != len(two.reviews)
     assert set(one.products["title"]) != set(two.products["title"])
 
@@ -73,24 +108,24 @@ def test_reviews_per_user_is_an_average():
     assert len(reviews) == pytest.approx(10_000, rel=0.05)
 
 
-def test_its_reviews_are_a_valid_reviews_table(shop):
-    pd.testing.assert_frame_equal(check_reviews(shop.reviews), shop.reviews, check_dtype=False)
+def test_its_reviews_are_a_valid_reviews_table(each_shop):
+    pd.testing.assert_frame_equal(check_reviews(each_shop.reviews), each_shop.reviews, check_dtype=False)
 
 
-def test_reviews_are_ordered_by_time(shop):
-    assert shop.reviews["timestamp"].is_monotonic_increasing
+def test_reviews_are_ordered_by_time(each_shop):
+    assert each_shop.reviews["timestamp"].is_monotonic_increasing
 
 
-def test_nobody_buys_a_product_twice(shop):
-    assert not shop.reviews.duplicated(["user_id", "product_id"]).any()
+def test_nobody_buys_a_product_twice(each_shop):
+    assert not each_shop.reviews.duplicated(["user_id", "product_id"]).any()
 
 
 @pytest.mark.parametrize(
     ("table", "key", "day"), [("products", "product_id", "launched"), ("users", "user_id", "joined")]
 )
-def test_nothing_happens_before_launch_or_joining(shop, table, key, day):
-    first_day = shop.reviews[key].map(getattr(shop, table).set_index(key)[day])
-    assert (shop.reviews["timestamp"] >= first_day).all()
+def test_nothing_happens_before_launch_or_joining(each_shop, table, key, day):
+    first_day = each_shop.reviews[key].map(getattr(each_shop, table).set_index(key)[day])
+    assert (each_shop.reviews["timestamp"] >= first_day).all()
     assert first_day.nunique() > 50  # many of them later than the first day
 
 
@@ -232,7 +267,16 @@ def test_a_product_is_on_sale_from_the_second_of_its_launch(shop):
     assert (shop.purchase_probability(around)[:, column] > 0).tolist() == [False, True]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"drift": 3}, {"taste_strength": 1.5, "popularity_skew": 0.3}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"drift": 3},
+        {"taste_strength": 1.5, "popularity_skew": 0.3},
+        {"kind": "habit"},
+        {"kind": "habit", "drift": 3},
+    ],
+)
 def test_products_are_bought_as_often_as_their_probability_says(arguments):
     shop = generate_shop(users=2_000, products=24, reviews_per_user=4, seed=1, **arguments)
     bought = columns_of(shop, shop.reviews)
@@ -248,30 +292,28 @@ def test_products_are_bought_as_often_as_their_probability_says(arguments):
     early = np.arange(len(bought)) < len(bought) // 2
     for part in (early, ~early, early | ~early):
         for chances, times in ((probability[part], bought[part]), (by_place[part], place[part])):
-            surprise = np.bincount(times, minlength=24) - chances.sum(axis=0)
-            spread = np.sqrt((chances * (1 - chances)).sum(axis=0))
-            assert (abs(surprise) <= 3.5 * spread + 1).all()
+            assert_bought_as_often(chances, times)
 
 
-def test_expected_rating_is_the_mean_of_the_rounded_and_clipped_normal(shop):
-    reviews = shop.reviews[::100]
+def test_expected_rating_is_the_mean_of_the_rounded_and_clipped_normal(each_shop):
+    reviews = each_shop.reviews[::100]
     noise = norm.ppf((np.arange(20_000) + 0.5) / 20_000, scale=NOISE)
     users = reviews["user_id"].str.removeprefix("U").astype(int)
-    means = shop.mean_rating[users, columns_of(shop, reviews)]
+    means = each_shop.mean_rating[users, columns_of(each_shop, reviews)]
     expected = [np.clip(np.rint(mean + noise), 1, 5).mean() for mean in means]
-    np.testing.assert_allclose(shop.expected_rating(reviews), expected, atol=3e-4)
+    np.testing.assert_allclose(each_shop.expected_rating(reviews), expected, atol=3e-4)
 
 
-def test_observed_ratings_are_close_to_the_expected_ones(shop):
-    expected = shop.expected_rating(shop.reviews)
-    assert shop.reviews["rating"].mean() == pytest.approx(expected.mean(), abs=0.015)
+def test_observed_ratings_are_close_to_the_expected_ones(each_shop):
+    expected = each_shop.expected_rating(each_shop.reviews)
+    assert each_shop.reviews["rating"].mean() == pytest.approx(expected.mean(), abs=0.015)
     fifths = pd.qcut(expected, 5, labels=False)
-    observed = shop.reviews["rating"].groupby(fifths).mean()
+    observed = each_shop.reviews["rating"].groupby(fifths).mean()
     np.testing.assert_allclose(observed, pd.Series(expected).groupby(fifths).mean(), atol=0.04)
 
 
-def test_ratings_are_whole_stars(shop):
-    assert sorted(shop.reviews["rating"].unique()) == [1.0, 2.0, 3.0, 4.0, 5.0]
+def test_ratings_are_whole_stars(each_shop):
+    assert sorted(each_shop.reviews["rating"].unique()) == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -283,8 +325,9 @@ def test_about_the_share_asked_for_is_rated(share):
     pd.testing.assert_frame_equal(check_reviews(reviews, unrated=True), reviews)
 
 
-def test_the_rated_share_changes_ratings_and_summaries_alone():
-    size = {"users": 300, "products": 40, "drift": 1, "seed": 1}
+@both_kinds
+def test_the_rated_share_changes_ratings_and_summaries_alone(kind):
+    size = {"kind": kind, "users": 300, "products": 40, "drift": 1, "seed": 1}
     full, part = generate_shop(**size), generate_shop(**size, rated_share=0.5)
     rated = part.reviews["rating"].notna()
     pd.testing.assert_frame_equal(part.reviews[rated], full.reviews[rated])
@@ -315,15 +358,16 @@ def test_the_same_people_come_at_the_same_times_and_buy_something_else(change):
 
 
 @pytest.mark.parametrize("truth", ["purchase_probability", "expected_rating"])
-def test_a_stranger_is_refused(shop, truth):
-    reviews = shop.reviews[:3].assign(user_id=["U00000", "mallory", "U00001"])
+def test_a_stranger_is_refused(each_shop, truth):
+    reviews = each_shop.reviews[:3].assign(user_id=["U00000", "mallory", "U00001"])
     with pytest.raises(ValueError, match="no user_id 'mallory'"):
-        getattr(shop, truth)(reviews)
+        getattr(each_shop, truth)(reviews)
 
 
-@pytest.mark.parametrize(("products", "seed"), [(4, 0), (8, 1), (16, 8)])
-def test_a_small_shop_keeps_the_rules(products, seed):
-    shop = generate_shop(users=50, products=products, seed=seed)
+@both_kinds
+@pytest.mark.parametrize(("products", "seed"), [(2, 0), (4, 0), (8, 1), (16, 8)])
+def test_a_small_shop_keeps_the_rules(products, seed, kind):
+    shop = generate_shop(kind=kind, users=50, products=products, seed=seed)
     assert not shop.reviews.duplicated(["user_id", "product_id"]).any()
     launched = shop.reviews["product_id"].map(shop.products.set_index("product_id")["launched"])
     assert (shop.reviews["timestamp"] >= launched).all()
@@ -364,3 +408,192 @@ def test_the_truth_about_an_unknown_product_is_refused():
     shop = generate_shop(users=20, products=10, seed=0)
     with pytest.raises(ValueError, match="no product_id 'nope'"):
         shop.expected_rating(shop.reviews[:1].assign(product_id="nope"))
+
+
+@pytest.mark.parametrize("kind", ["fashion", "", None])
+def test_an_unknown_kind_is_refused_with_the_two_that_there_are(kind):
+    with pytest.raises(ValueError, match=rf'^kind is {kind!r}: expected "taste" or "habit"\.$'):
+        generate_shop(kind=kind)
+
+
+def test_taste_strength_is_refused_where_taste_decides_no_purchases():
+    with pytest.raises(ValueError, match=r"^taste_strength is 2\.0: leave it out"):
+        generate_shop(kind="habit", taste_strength=2.0)
+
+
+# The habit shop: purchases follow the last purchases.
+
+
+def law_of_the_docstring(shop, user, now, history):
+    """The purchase probabilities of a habit shop, product by product, from columns bought before, the oldest first."""
+    day = (now - FIRST_DAY).total_seconds() / 86_400
+    category, linked = shop.products["category"].to_numpy(), shop.links.toarray() > 0
+    free = [i for i in range(len(category)) if shop.products["launched"][i] <= now and i not in history]
+    popularity = {i: np.exp(shop.attraction[user, i] + shop.trend[i] * (day / 730 - 1 / 2)) for i in free}
+    softmax = {i: popularity[i] / sum(popularity.values()) for i in free}
+    last = history[:-4:-1]
+    recency = np.array([3, 2, 1])[: len(last)] / sum([3, 2, 1][: len(last)])
+    weights = np.zeros(len(category))
+    for i in free:
+        weights[i] = 0.1 * softmax[i]
+        for share, bought in zip(recency, last):
+            weights[i] += 0.7 * share * linked[bought, i] / linked[bought].sum()
+        if last and category[i] == category[last[0]]:
+            weights[i] += 0.2 * softmax[i] / sum(softmax[j] for j in free if category[j] == category[i])
+    return weights / weights.sum()
+
+
+@pytest.mark.parametrize("drift", [0, 2.5])
+def test_the_probability_of_a_habit_shop_is_the_law_of_the_docstring(drift):
+    shop = generate_shop(kind="habit", users=30, products=24, drift=drift, seed=1)
+    probability, baskets = shop.purchase_probability(shop.reviews), defaultdict(list)
+    rows = zip(shop.reviews["user_id"], shop.reviews["timestamp"], columns_of(shop, shop.reviews))
+    for row, (user, now, bought) in enumerate(rows):
+        expected = law_of_the_docstring(shop, int(user.removeprefix("U")), now, baskets[user])
+        np.testing.assert_allclose(probability[row], expected, atol=1e-12)
+        baskets[user].append(bought)
+    assert max(map(len, baskets.values())) > 5
+
+
+def test_the_probabilities_of_a_habit_shop_sum_to_one_over_what_can_be_bought(habit):
+    probability, bought = habit.purchase_probability(habit.reviews), columns_of(habit, habit.reviews)
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    assert probability.min() == 0
+    launched, baskets = habit.products["launched"], defaultdict(list)
+    for row, (user, now) in enumerate(zip(habit.reviews["user_id"], habit.reviews["timestamp"])):
+        if row % 100 == 0:
+            available = (launched <= now).to_numpy(copy=True)
+            available[baskets[user]] = False
+            np.testing.assert_array_equal(probability[row] > 0, available)
+        baskets[user].append(bought[row])
+
+
+def test_purchases_of_a_habit_shop_are_as_likely_as_its_truth_says(habit):
+    bought, probability = columns_of(habit, habit.reviews), habit.purchase_probability(habit.reviews)
+    logs = np.log(probability, out=np.zeros_like(probability), where=probability > 0)
+    expected = (probability * logs).sum(axis=1)  # of the log-likelihood: minus the entropy
+    variance = (probability * logs**2).sum(axis=1) - expected**2
+    surprise = logs[np.arange(len(bought)), bought] - expected
+    for part in (slice(None), slice(0, 10_000), slice(10_000, 20_000), slice(20_000, None)):
+        assert abs(surprise[part].sum()) < 3.5 * np.sqrt(variance[part].sum())
+    assert surprise.mean() == pytest.approx(0, abs=0.03)  # nats, of about 3.7
+    # Grouped by probability: of the cells that are this likely, as many were bought.
+    groups = np.digitize(probability, [1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.2, 0.4])
+    by_group = np.stack([(probability * (groups == group)).sum(axis=1) for group in range(8)], axis=1)
+    assert_bought_as_often(by_group, groups[np.arange(len(bought)), bought])
+    assert by_group.sum(axis=0).min() > 20
+
+
+def test_first_purchases_of_a_habit_shop_follow_popularity_alone(habit):
+    first = habit.reviews.drop_duplicates("user_id")
+    probability = habit.purchase_probability(first)
+    weights = np.exp(habit.attraction[0]) * (habit.products["launched"].to_numpy() <= first[["timestamp"]].to_numpy())
+    np.testing.assert_allclose(probability, weights / weights.sum(axis=1, keepdims=True))
+    assert_bought_as_often(probability, columns_of(habit, first))
+
+
+def test_most_purchases_of_a_habit_shop_go_with_one_of_the_last_three(habit):
+    linked, bought = habit.links.toarray() > 0, columns_of(habit, habit.reviews)
+    columns = pd.Series(bought).groupby(habit.reviews["user_id"])
+    earlier = [columns.shift(steps) for steps in (1, 2, 3)]
+    known = earlier[2].notna().to_numpy()
+    goes = [linked[some[known].astype(int), bought[known]] for some in earlier]
+    assert np.mean([some.mean() for some in goes]) > 0.1
+    assert goes[0].mean() > goes[1].mean() > goes[2].mean()
+    assert 0.5 < np.any(goes, axis=0).mean() < 0.8
+
+
+def test_the_history_of_a_row_comes_from_the_shop_whatever_rows_are_asked_about(habit):
+    some = habit.reviews.sample(200, random_state=0)
+    whole = habit.purchase_probability(habit.reviews)[some.index]
+    hidden = some[["user_id", "timestamp"]].reset_index(drop=True)
+    np.testing.assert_array_equal(habit.purchase_probability(hidden), whole)
+    np.testing.assert_array_equal(habit.purchase_probability(hidden[:1]), whole[:1])
+
+
+def test_a_purchase_counts_from_the_next_second_on_and_at_any_later_time(habit):
+    user = habit.reviews["user_id"].value_counts().index[0]
+    row = habit.reviews[habit.reviews["user_id"] == user][4:5]
+    column, when = columns_of(habit, row)[0], row["timestamp"].iloc[0]
+    times = [when, when + pd.Timedelta(seconds=1), when + pd.Timedelta(days=50_000), when - pd.Timedelta(days=50_000)]
+    rows = pd.concat([row] * 4).assign(timestamp=times)
+    assert (habit.purchase_probability(rows[:3])[:, column] > 0).tolist() == [True, False, False]
+    last, (cell, _) = habit._history(np.full(4, int(user.removeprefix("U"))), shop_module._days(rows["timestamp"]))
+    sold = (habit.reviews["user_id"] == user).sum()
+    assert np.bincount(cell, minlength=4).tolist() == [4, 5, sold, 0]
+    assert (last >= 0).sum(axis=1).tolist() == [3, 3, 3, 0]
+
+
+def test_purchases_of_a_user_of_a_habit_shop_are_at_least_a_second_apart():
+    # With this seed, six would be in the same second as the one before.
+    reviews = generate_shop(kind="habit", users=1_000, products=100, reviews_per_user=30, seed=6).reviews
+    assert not reviews.duplicated(["user_id", "timestamp"]).any()
+    apart = shop_module._a_second_apart(np.array([0.0, 0.1, 0.4, 1.2, 9.6]) / 86_400)
+    np.testing.assert_allclose(apart * 86_400, [0, 1, 2, 3, 10])
+
+
+def test_links_hold_both_ways_and_are_few_and_in_part_within_the_category(habit):
+    links = habit.links.toarray()
+    np.testing.assert_array_equal(links > 0, links.T > 0)
+    np.testing.assert_allclose(links.sum(axis=1), 1)
+    assert not links.diagonal().any()
+    number = (links > 0).sum(axis=1)
+    assert number.min() >= 1
+    assert number.mean() == pytest.approx(4, abs=0.1)
+    np.testing.assert_allclose(links, (links > 0) / number[:, None])  # each of them as likely
+    category = habit.products["category"].to_numpy()
+    same = (category[:, None] == category)[links > 0]
+    assert same.mean() == pytest.approx(1 / 2 + 1 / 16, abs=0.03)
+    assert ((links > 0) & (category[:, None] == category)).any(axis=1).all()
+
+
+def test_short_vectors_hold_only_a_part_of_the_links(habit):
+    power = np.linalg.svd(habit.links.toarray(), compute_uv=False) ** 2
+    assert power[:32].sum() < 0.4 * power.sum()
+
+
+@pytest.mark.parametrize("products", [2, 3, 8, 9])
+def test_in_the_smallest_habit_shop_each_product_goes_with_another(products):
+    links = generate_shop(kind="habit", users=10, products=products, seed=1).links.toarray()
+    np.testing.assert_allclose(links.sum(axis=1), 1)
+    assert not links.diagonal().any()
+
+
+def test_the_truth_of_a_shop_with_two_purchases_is_known():
+    shop = generate_shop(kind="habit", users=2, products=2, reviews_per_user=1, seed=0)
+    np.testing.assert_allclose(shop.purchase_probability(shop.reviews).sum(axis=1), 1)
+
+
+def test_popularity_without_skew_makes_all_first_purchases_as_likely():
+    shop = generate_shop(kind="habit", users=40, products=24, popularity_skew=0, seed=1)
+    probability = shop.purchase_probability(shop.reviews.drop_duplicates("user_id"))
+    for row in probability:
+        np.testing.assert_allclose(row[row > 0], 1 / (row > 0).sum())
+
+
+def styles_of(shop):
+    """The hidden style of each product: two of the same one are liked alike by everybody, apart from their quality."""
+    pattern = centred(shop.mean_rating).T.round(6)
+    return np.unique(pattern, axis=0, return_inverse=True)[1].ravel()
+
+
+def test_liking_has_twelve_styles_that_tell_nothing_of_category_and_links():
+    shop = generate_shop(kind="habit", users=300, products=2_400, seed=1)
+    styles = styles_of(shop)
+    sizes = np.bincount(styles)
+    assert len(sizes) == 12
+    assert sizes.min() > 150
+    table = pd.crosstab(styles, shop.products["category"])
+    assert chi2_contingency(table).pvalue > 1e-3
+    one, other = shop.links.nonzero()
+    assert (styles[one] == styles[other]).mean() == pytest.approx(1 / 12, abs=0.015)
+    assert centred(shop.mean_rating).std() == pytest.approx(0.5, abs=0.03)
+
+
+def test_stars_of_a_habit_shop_say_nothing_about_its_purchases(habit):
+    liking, bought = centred(habit.mean_rating), columns_of(habit, habit.reviews)
+    users = habit.reviews["user_id"].str.removeprefix("U").astype(int)
+    chosen = liking[users, bought]
+    assert abs(chosen.mean()) < 4 * chosen.std() / np.sqrt(len(chosen))
+    probability = habit.purchase_probability(habit.reviews[:5_000])
+    assert abs(np.corrcoef(probability.ravel(), liking[users[:5_000]].ravel())[0, 1]) < 0.005

@@ -165,6 +165,10 @@ def test_the_generated_shop_is_the_default():
     pd.testing.assert_frame_equal(load_reviews("generated"), expected)
 
 
+def test_the_habit_shop_is_a_source():
+    pd.testing.assert_frame_equal(load_reviews("generated-habit"), generate_shop(kind="habit", seed=0).reviews)
+
+
 GOOD = b"user_id,product_id,rating\nann,tent,5\nbob,wok,4\n"
 
 
