@@ -240,10 +240,15 @@ def row_ranks(
     asked, target = _without(test, ANSWERS, visible), catalogue.get_indexer(pd.Index(test[PRODUCT]))
     bought = _bought(train, test, catalogue) if exclude_seen else None
     rank, block_rows = np.empty(len(test)), max(1, CELLS // len(catalogue))
+    order = np.arange(len(test))
+    if len(test) > block_rows:  # then each block has few users, whom a recommender may score once for all their rows
+        order = np.argsort(pd.factorize(test[USER])[0], kind="stable")
     for start in range(0, len(test), block_rows):
-        block = slice(start, start + block_rows)
-        scores = _scores(recommender, asked[block], len(catalogue), name)
-        rank[block] = metrics.ranks(scores, target[block], None if bought is None else _cells(bought[block]))
+        block = order[start : start + block_rows]
+        scores = _scores(recommender, asked.iloc[block], len(catalogue), name)
+        rank[block] = metrics.ranks(
+            scores, target[block], None if bought is None else _cells([bought[row] for row in block])
+        )
         del scores  # before there are others
     return rank
 
