@@ -15,8 +15,10 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import ttest_rel
 
 from recsys_teach import exercises
+from recsys_teach.baselines import RateSinceLaunch
 from recsys_teach.evaluation import row_metrics, scoreboard
 from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, same
+from recsys_teach.splits import split_last
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))
 ALL = list(exercises.EXERCISES.values())
@@ -176,6 +178,27 @@ def shares(board, floor, ceiling):
     return ((board - floor) / (ceiling - floor))[["hit@10", "rmse"]]
 
 
+def means_of(draws, gain):
+    """The 2.5 and 97.5 percentiles of a mean that `gain` computes from the users of one sample."""
+    return np.quantile([gain(users) for users in draws], [0.025, 0.975])
+
+
+def last_rows(rows, at_least):
+    """An answer to 06.3 that holds back another number of rows, of users with another number of them."""
+
+    def parts(reviews):
+        users = reviews.sort_values("timestamp").groupby("user_id")
+        test = users.tail(rows)[lambda table: users["user_id"].transform("size")[table.index] >= at_least]
+        return reviews.drop(test.index), test
+
+    return parts
+
+
+def rates(count):
+    """An answer to 06.4 by `count(own days, days, damping)`."""
+    return lambda ids, days, damping: {one: count(days[ids == one], days, damping) for one in {*ids}}
+
+
 def earlier(join):
     """An answer to 07.4 that joins the earlier texts of a user, the latest last, in another way."""
 
@@ -248,6 +271,23 @@ WRONG = [
     ("05.2", "another error", lambda board, most: {}[most] if most < 0.6 else REFERENCE["05.2"](board, most)),
     ("05.3", "names", lambda points: list(points.index[REFERENCE["05.3"](points)])),
     ("05.4", "the product of the shares", lambda *given: shares(*given).prod(axis=1).idxmax()),
+    ("06.1", "a penalty of a half", lambda bought, l2: REFERENCE["06.1"](bought, 0.5)),
+    ("06.1", "half of the penalty", lambda bought, l2: REFERENCE["06.1"](bought, l2 / 2)),
+    ("06.1", "co-purchases", lambda bought, l2: bought.T @ bought * (1 - np.identity(bought.shape[1]))),
+    ("06.1", "ridge of all", lambda b, l2: np.linalg.solve(b.T @ b + l2 * np.identity(b.shape[1]), b.T @ b)),
+    ("06.2", "each user once", lambda g, r, draws: means_of(draws, lambda u: g[[*{*u}]].sum() / r[[*{*u}]].sum())),
+    ("06.2", "33 rows", lambda g, r, draws: means_of(draws, lambda users: g[users].sum() / 33)),
+    ("06.2", "the lowest and the highest", lambda g, r, d: np.sort(g[d].sum(axis=1) / r[d].sum(axis=1))[[0, -1]]),
+    ("06.2", "samples and users swapped", lambda g, r, d: REFERENCE["06.2"](g, r, d.T)),
+    ("06.3", "the last two", last_rows(rows=2, at_least=3)),
+    ("06.3", "of users with three", last_rows(rows=1, at_least=3)),
+    ("06.3", "the last of each product", lambda reviews: split_last(reviews.assign(user_id=reviews["product_id"]))),
+    ("06.4", "other days", lambda ids, days, damping: REFERENCE["06.4"](ids, np.sort(days)[::-1], damping)),
+    ("06.4", "a damping of five", lambda ids, days, damping: REFERENCE["06.4"](ids, days, 5)),
+    ("06.4", "the damping twice", rates(lambda own, days, d: (len(own) + d) / (sum(days >= min(own)) + d))),
+    ("06.4", "until its last day", rates(lambda own, days, d: (len(own) + 1) / (sum(days <= max(own)) + d))),
+    ("06.4", "days with a review", rates(lambda own, days, d: (len(own) + 1) / (len({*days[days >= min(own)]}) + d))),
+    ("06.4", "a list", lambda ids, days, damping: [*REFERENCE["06.4"](ids, days, damping).values()]),
     ("07.1", "nine test rows", lambda train, test: (~test.user_id.isin(train.user_id)).sum() / 9),
     ("07.2", "five products", lambda train, k: min(k / 5, 1)),
     ("07.2", "half of the training rows", lambda train, k: min(2 * k / len(train), 1)),
@@ -335,6 +375,29 @@ def in_groups(ids, scores, other_ids, other_scores, tolerance):
     return 1
 
 
+def one_ridge_regression_a_product(bought, l2):
+    """EASE by its definition: each product's purchases from those of all others."""
+    weights = np.zeros((bought.shape[1], bought.shape[1]))
+    for product in range(bought.shape[1]):
+        others = [other for other in range(bought.shape[1]) if other != product]
+        rest = bought[:, others]
+        gram = rest.T @ rest + l2 * np.identity(len(others))
+        weights[others, product] = np.linalg.solve(gram, rest.T @ bought[:, product])
+    return weights
+
+
+def by_sorting(gains, rows, draws):
+    means = sorted(sum(gains[user] for user in users) / sum(rows[user] for user in users) for users in draws)
+    return [means[int(share * len(means))] for share in (0.025, 0.975)]
+
+
+def by_the_library(ids, days, damping):
+    """06.4 as a recommender of the course computes it."""
+    table = pd.DataFrame({"user_id": "x", "product_id": ids, "timestamp": pd.to_datetime(days, unit="D")})
+    floor = RateSinceLaunch(table, damping=damping)
+    return pd.Series(floor.scores(table[:1])[0], floor.products)
+
+
 OTHER_RIGHT = [
     ("01.1", "a loop", lambda places, k: sum(place <= k for place in places) / len(places)),
     ("01.1", "a fraction", lambda places, k: Fraction(int(np.sum(places <= k)), len(places))),
@@ -384,6 +447,21 @@ OTHER_RIGHT = [
     ("05.3", "numbers", one_by_one),
     ("05.3", "a series", lambda points: pd.Series(one_by_one(points), points.index).astype("boolean")),
     ("05.4", "the smallest lack", lambda *given: (1 - shares(*given)).max(axis=1).sort_values().index[0]),
+    ("06.1", "one ridge regression a product", one_ridge_regression_a_product),
+    (
+        "06.1",
+        "the identity minus",
+        lambda b, l2: (
+            np.identity(b.shape[1]) - (p := np.linalg.inv(b.T @ b + l2 * np.identity(b.shape[1]))) / np.diag(p)
+        ),
+    ),
+    ("06.1", "a list of lists", lambda bought, l2: REFERENCE["06.1"](bought, l2).tolist()),
+    ("06.2", "by sorting", by_sorting),
+    ("06.2", "quantiles", lambda g, r, draws: means_of(draws, lambda users: g[users].mean() / r[users].mean())),
+    ("06.3", "the library", split_last),
+    ("06.3", "the last row of each group, in any order", last_rows(rows=1, at_least=2)),
+    ("06.4", "the library, a series", by_the_library),
+    ("06.4", "in any order", rates(lambda own, days, d: (len(own) + 1) / (sum(day >= min(own) for day in days) + d))),
     ("07.1", "a loop", lambda train, test: sum(user not in set(train.user_id) for user in test.user_id) / len(test)),
     (
         "07.2",
@@ -531,7 +609,7 @@ def test_a_mistake_that_stops_for_one_of_the_inputs_keeps_its_words():
     assert by_row.words == "Each user is scored with one product only, that of the same row."
 
 
-@pytest.mark.parametrize("number", ["01.4", "04.4", "07.4", "08.3", "09.3"])
+@pytest.mark.parametrize("number", ["01.4", "04.4", "06.2", "06.3", "06.4", "07.4", "08.3", "09.3"])
 def test_a_result_of_another_kind_is_no_error_of_the_answer(number):
     assert "stopped" not in exercises.check(number, lambda *_: 7).words
 
