@@ -51,17 +51,17 @@ class FactorHead(tf.keras.layers.Layer):
     `baselines.DampedBiases`: each costs damping · (spread · b)², divided among the rows of its user or product. If the
     user or the product is unknown and has no known words either, the dot product is left out.
 
-    The weights w, one for each dimension, are learned: people don't rate by quite the taste by which they choose, and
-    a vector that serves both tasks has dimensions for each. Each weight costs pull · (spread · (w_d - mean of w))² an
-    epoch, so that without a reason they stay alike.
+    The weights w, one for each dimension, are all equal to `scale`, or learned if there is a `pull`. That is for models
+    of two tasks: people don't rate by quite the taste by which they choose, and a vector that serves both tasks has
+    dimensions for each. Each weight costs pull · (spread · (w_d - mean of w))² an epoch, so that without a reason they
+    stay alike. (Without a retrieval loss, they grow until the penalty on the vectors' lengths has no effect.)
 
     Args:
-        scale: the weights before training.
-        pull: how strongly each weight is pulled towards their mean; None: they stay at `scale`. Without a retrieval
-            loss they have to: learned weights would grow until the penalty on the vectors' lengths had no effect.
+        scale: the weights, before training if they are learned.
+        pull: how strongly each weight is pulled towards their mean, as many ratings' worth; None: they stay at `scale`.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, scale: float = 0.5, pull: float | None = 300.0):
+    def __init__(self, vocabulary: Vocabulary, *, scale: float = 0.5, pull: float | None = None):
         super().__init__()
         biases = vocabulary.biases
         self.mean, self.damping, self.spread = biases.mean, biases.damping, vocabulary.rating_spread

@@ -78,7 +78,7 @@ def test_without_a_pull_the_weights_are_fixed_and_cost_nothing():
     head.weight.assign([0.5, 1.5])
     assert head.penalty(IDS).numpy() == 0
     assert len(head.trainable_variables) == 2  # the biases
-    assert len(head_with_biases().trainable_variables) == 3
+    assert len(head_with_biases(pull=1.0).trainable_variables) == 3
 
 
 def test_taste_is_left_out_where_neither_an_id_nor_a_word_is_known():
