@@ -98,7 +98,7 @@ def intervals(board: pd.DataFrame, metric: str = "hit@10", *, ax: Axes | None = 
     for place, (name, value, low, high) in enumerate(rows.itertuples()):
         colour, marker = (GREY, "s") if name in FLOORS else (ORANGE, "*") if name == "oracle" else (BLUE, "o")
         hollow: dict[str, Any] = {}
-        if gain and low <= 0 <= high:
+        if gain and low <= 0 <= high and low < high:  # the rival itself has no width
             hollow = {"markerfacecolor": "white", "label": "interval includes 0"}
         ax.plot([low, high], [place, place], color=colour)
         ax.plot([value], [place], marker, color=colour, markersize=11 if marker == "*" else 8, **hollow)
@@ -108,6 +108,7 @@ def intervals(board: pd.DataFrame, metric: str = "hit@10", *, ax: Axes | None = 
     ax.set_yticks(range(len(rows)), rows.index)
     style.legend_above(ax)
     ax.margins(x=0.27 if gain else 0.12)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
     return ax, f"{metric}, with 95% intervals: " + ", ".join(words[::-1]) + "."
 
 
