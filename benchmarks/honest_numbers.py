@@ -103,12 +103,13 @@ def with_summary(vocabulary, recipe):
 
 
 class Claim(NamedTuple):
-    """What must be true of a table: a gain over a rival whose interval doesn't say the opposite, or stands."""
+    """What must be true of a table: a gain over a rival that stands, or one whose interval doesn't say the opposite."""
 
     model: str
     metric: str
     rival: str
     stands: bool  # must the interval exclude 0, or only not be on the wrong side of it?
+    slack: float = 0.0  # the share of the rival's number that may be lost all the same
     users: str = "all"
 
     def check(self, rows: Rows) -> tuple[bool, str]:
@@ -117,8 +118,14 @@ class Claim(NamedTuple):
         gain, low, high = (found[f"{self.metric} gain{end}"] for end in ("", " low", " high"))
         sign = -1 if self.metric == "rmse" else 1
         worst, best = sorted([sign * low, sign * high])
-        holds = worst > 0 if self.stands else best >= 0
-        kind = "better than" if self.stands else "not worse than"
+        holds = worst > 0 if self.stands else best + self.slack * (found[self.metric] - gain) >= 0
+        kind = (
+            "better than"
+            if self.stands
+            else f"not worse, but for {self.slack:.0%}, than"
+            if self.slack
+            else "level with"
+        )
         about = "" if self.users == "all" else f", {self.users}"
         return (
             holds,
@@ -128,12 +135,12 @@ class Claim(NamedTuple):
 
 def better(model: str, metric: str, *rivals: str, users: str = "all") -> list[Claim]:
     """Return the claims that a model is better than these rivals."""
-    return [Claim(model, metric, rival, True, users) for rival in rivals]
+    return [Claim(model, metric, rival, True, 0.0, users) for rival in rivals]
 
 
-def level(model: str, metric: str, *rivals: str, users: str = "all") -> list[Claim]:
-    """Return the claims that a model isn't worse than these rivals."""
-    return [Claim(model, metric, rival, False, users) for rival in rivals]
+def level(model: str, metric: str, *rivals: str, slack: float = 0.0, users: str = "all") -> list[Claim]:
+    """Return the claims that a model isn't worse than these rivals, or not by more than a share of their number."""
+    return [Claim(model, metric, rival, False, slack, users) for rival in rivals]
 
 
 SPECIALISTS = level("multitask", "hit@10", "retrieval") + level("multitask", "rmse", "ranking")
@@ -142,7 +149,8 @@ TABLES: dict[str, tuple[str, Callable[..., Iterator[Rows]], list[Claim]]] = {
         "MovieLens, random split",
         partial(real, source="movielens", split="random"),
         [
-            *level("multitask", "hit@10", "EASE"),
+            *better("EASE", "hit@10", "multitask"),
+            *level("multitask", "hit@10", "EASE", slack=0.05),
             *better("multitask", "hit@10", "ItemKNN", "iALS", "textbook retrieval"),
             *better("multitask", "rmse", "damped biases"),
             *SPECIALISTS,
@@ -181,12 +189,16 @@ TABLES: dict[str, tuple[str, Callable[..., Iterator[Rows]], list[Claim]]] = {
     "habit": (
         "generated shop of habits, random split",
         partial(shops, split="random", kind="habit"),
-        level("multitask", "rmse", "ranking", "damped biases"),
+        [
+            *better("EASE", "hit@10", "multitask"),
+            *level("multitask", "hit@10", "ItemKNN", "retrieval"),
+            *level("multitask", "rmse", "ranking", "damped biases", slack=0.01),
+        ],
     ),
     "habit-time": (
         "generated shop of habits, split by time",
         partial(shops, split="time", kind="habit"),
-        level("multitask", "rmse", "ranking", "damped biases"),
+        level("multitask", "rmse", "ranking", "damped biases", slack=0.01),
     ),
     "large": (
         "943 users, 1,682 products, random split",

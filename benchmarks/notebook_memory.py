@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from side_by_side import IMPORT_TFRS, Row, report
 
-from recsys_teach.files.downloads import amazon_sample
+from recsys_teach.files.downloads import find_sample
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 MOST, TOGETHER, EVERY = 1_200, 2_000, 0.25  # MB of a kernel, MB with its children, seconds
@@ -90,10 +90,9 @@ class Peaks:
 
 
 def can_run(path: Path) -> bool:
-    """False for the notebook of real reviews where these can't be had."""
+    """False for a notebook of real reviews where these can't be had."""
     try:
-        if "amazon" in path.stem:
-            amazon_sample()
+        find_sample(path.stem)
     except (OSError, ValueError) as error:
         print(f"{path.name} is left out: {error}")
         return False

@@ -135,13 +135,11 @@ def pytest_runtest_makereport(item, call):
 
 @cache  # asked for every cell, but downloaded once at the most
 def _missing_sample(notebook: str) -> str | None:
-    """Why the notebook on real reviews can't run here, if it can't."""
-    if "amazon" not in notebook:
-        return None
-    from recsys_teach.files.downloads import amazon_sample
+    """Why a notebook on real reviews can't run here, if it can't."""
+    from recsys_teach.files.downloads import find_sample
 
     try:
-        amazon_sample()
+        find_sample(notebook)
     except (OSError, ValueError) as error:
         return str(error)
     return None

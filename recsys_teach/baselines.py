@@ -55,6 +55,7 @@ class RateSinceLaunch:
             raise ValueError(f"damping is {damping}: expected a number of reviews, 0 or more.")
         by_product = train.groupby(PRODUCT)[TIMESTAMP].agg(["size", "min"])
         self.products = list(by_product.index)
+        self.damping = damping
         since_launch = len(train) - np.searchsorted(np.sort(train[TIMESTAMP]), by_product["min"])
         self._rates: np.ndarray = ((by_product["size"] + 1) / (since_launch + damping)).to_numpy(float)
 
@@ -258,6 +259,7 @@ class IALS:
             raise ModuleNotFoundError(
                 "IALS needs the library implicit: pip install 'recsys-teach[classics]'."
             ) from error
+        self.dim, self.weight, self.l2, self.epochs = dim, weight, l2, epochs
         self._purchases = Purchases(train)
         self.products = self._purchases.products
         with threadpool_limits(1, "blas"):  # implicit has threads of its own, and warns of others

@@ -184,7 +184,7 @@ def fit_ladder(
 
 
 def quality(recommender: Any, train: pd.DataFrame, held_back: pd.DataFrame) -> float:
-    """Return how good a recommender is on rows that were held back: nDCG / RMSE, or one of them alone.
+    """Return how good a recommender is on rows that were held back: nDCG / RMSE, or nDCG or 1 / RMSE alone.
 
     The nDCG is that of whole rankings, without a cut, which every row has a part in; the RMSE divides it, so that one
     percent of either counts alike. The ranks are those of 40 million scores at most.

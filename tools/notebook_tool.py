@@ -15,7 +15,7 @@ from pages import write_glossary, write_page
 from tqdm import tqdm
 
 from recsys_teach._util import atomic_write
-from recsys_teach.files.downloads import amazon_sample
+from recsys_teach.files.downloads import find_sample
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -154,8 +154,7 @@ def execute_all(paths: list[Path]) -> Iterator[tuple[Path, NotebookNode]]:
 
 def _skipped(path: Path) -> bool:
     try:
-        if "amazon" in path.stem:
-            amazon_sample()
+        find_sample(path.stem)
     except (OSError, ValueError) as error:
         print(f"{path.name} is left out: {error}")
         return True
@@ -163,7 +162,7 @@ def _skipped(path: Path) -> bool:
 
 
 def run(paths: list[Path]) -> None:
-    """Execute all, write build/*.html, and print the final scoreboards, those of 05 and 07."""
+    """Execute all, write build/*.html, and print the final scoreboards, those of 05 to 07."""
     BUILD.mkdir(exist_ok=True)
     boards = {}
     for path, notebook in execute_all(paths):
@@ -173,7 +172,7 @@ def run(paths: list[Path]) -> None:
             boards[path.stem] = next(o.data["text/plain"] for o in tagged[-1].outputs if "data" in o)
         write_page(notebook, BUILD / f"{path.stem}.html")
     write_glossary((NOTEBOOKS / "glossary.md").read_text(encoding="utf-8"), BUILD / "glossary.html")
-    for name in [name for name in boards if name.startswith(("05", "07"))] or list(boards):
+    for name in [name for name in boards if name.startswith(("05", "06", "07"))] or list(boards):
         print(f"\n{name}\n{boards[name]}")
     print(f"\nThe notebooks as pages: {BUILD.relative_to(ROOT)}/*.html")
 

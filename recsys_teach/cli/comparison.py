@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from recsys_teach.baselines import Oracle
@@ -137,12 +138,14 @@ def ladder_table(result: dict) -> Table:
         padding=(0, 1, 0, 0),
         title=f"{data['reviews']:,} reviews, {data['users']:,} users, {data['products']:,} products; "
         f"{result['split']} split, {data['test']:,} held back",
-        caption=f"{data['new_user_share']:.0%} of the test rows are from new users, {data['new_product_share']:.0%} "
-        f"of new products, {data['seen_share']:.0%} of products that the user had already; those are "
-        f"{'no candidates' if result['exclude_seen'] else 'candidates like all others'}. "
-        f"{little if sure else ''}{'' if data['stars'] else purchases}{_left_out(result)}hit, ndcg, mrr: higher is "
-        "better; rmse (stars): lower. Settings of classics and epochs of models were chosen on validation rows of the "
-        "training part.\n" + "\n".join(verdicts(result)),
+        caption=escape(  # or rich would take [classics] for a style, and leave it out
+            f"{data['new_user_share']:.0%} of the test rows are from new users, {data['new_product_share']:.0%} "
+            f"of new products, {data['seen_share']:.0%} of products that the user had already; those are "
+            f"{'no candidates' if result['exclude_seen'] else 'candidates like all others'}. "
+            f"{little if sure else ''}{'' if data['stars'] else purchases}{_left_out(result)}hit, ndcg, mrr: higher is "
+            "better; rmse (stars): lower. Settings of classics and epochs of models were chosen on validation rows of "
+            "the training part.\n" + "\n".join(verdicts(result))
+        ),
     )
     for column in columns:
         heading = "fit (s)" if column == "fit_seconds" else column

@@ -71,6 +71,13 @@ def movielens_sample() -> tuple[bytes, bytes]:
         return _movielens_files(zipfile.Path(archive, f"{MOVIELENS_FOLDER}/"), path)
 
 
+def find_sample(notebook: str) -> None:
+    """Find or download the data set that this notebook is about, if it is about one; raise what its function raises."""
+    for name, find in {"amazon": amazon_sample, "movielens": movielens_sample}.items():
+        if name in notebook:
+            find()
+
+
 def _movielens_files(folder: Path | zipfile.Path, place: Path) -> tuple[bytes, bytes]:
     """Read and check both files in `folder`, which is `place`, or inside the zip that `place` is."""
     contents = []

@@ -1,9 +1,11 @@
-"""`recsys-teach compare`: its JSON, choices and refusals; but for one test with the baselines only."""
+"""`recsys-teach compare`: its JSON, choices and refusals; but for one test without a training."""
 
 import functools
 import json
+import math
 import subprocess
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 
 import numpy as np
@@ -12,14 +14,16 @@ import pytest
 from typer.testing import CliRunner
 
 import recsys_teach
-from recsys_teach.baselines import DampedBiases, Oracle, Popularity
+from recsys_teach.baselines import EASE, DampedBiases, Oracle, Popularity
 from recsys_teach.cli import commands
 from recsys_teach.cli import comparison as comparison
 from recsys_teach.evaluation import scoreboard
 from recsys_teach.files.loading import load_reviews
 from recsys_teach.shop import generate_shop
-from recsys_teach.splits import split_at_random, split_by_time
+from recsys_teach.splits import split_at_random, split_by_time, split_last
 
+CLASSICS = ["popularity", "rate since launch", "damped biases", "ItemKNN", "EASE", "iALS"]
+NAMES = [*CLASSICS, "textbook retrieval", "retrieval", "ranking", "multitask"]
 ROW = ["model", "hit@1", "hit@10", "hit@50", "ndcg@10", "mrr", "rmse", "fit_seconds"]
 
 
@@ -77,10 +81,10 @@ def test_version():
 @pytest.mark.usefixtures("fitted")
 def test_json_has_the_promised_keys_and_counts(planted):
     result = compare(planted / "timed.csv")
-    assert {"data", "split", "seed", "rows"} <= set(result)
+    assert {"data", "split", "seed", "rows", "rivals", "intervals"} <= set(result)
     promised = {
         **{"reviews": 10, "users": 4, "products": 3, "train": 8, "test": 2, "candidates": 3},
-        **{"new_user_share": 0.0, "new_product_share": 0.0},
+        **{"new_user_share": 0.0, "new_product_share": 0.0, "stars": True},
     }
     assert promised.items() <= result["data"].items()
     assert [list(row) for row in result["rows"]] == [ROW, ROW]
@@ -177,6 +181,256 @@ def test_validation_rows_are_to_be_held_back_as_the_test_rows_were(planted, fitt
         pd.testing.assert_frame_equal(ours, theirs)
 
 
+def test_the_last_review_of_each_user_is_held_back_and_then_the_last_but_one(planted, fitted):
+    result = compare(planted / "timed.csv", "--split", "last")
+    assert result["split"] == "last"
+    counts = {"train": 6, "test": 4, "candidates": 2, "new_user_share": 0, "new_product_share": 3 / 4}
+    assert counts.items() <= result["data"].items()
+    [(train, _, split)] = fitted
+    bought = [("ann", "wok"), ("bob", "wok"), ("cy", "wok"), ("ann", "tent"), ("dan", "wok"), ("dan", "tent")]
+    assert list(zip(train["user_id"], train["product_id"])) == bought
+    for share in (0.1, 0.9):  # whatever their share
+        first, validation = split(train, test_share=share)
+        assert list(zip(validation["user_id"], validation["product_id"])) == [("ann", "tent"), ("dan", "tent")]
+        assert list(first["product_id"]) == ["wok"] * 4  # bob's and cy's only ones stay
+
+
+def test_where_every_user_has_one_review_left_the_validation_rows_are_drawn_at_random(tmp_path, fitted):
+    rows = [(f"u{n % 20:02}", f"p{n % 7}", 1 + n % 5, n) for n in range(40)]
+    pd.DataFrame(rows, columns=["user_id", "product_id", "rating", "timestamp"]).to_csv(tmp_path / "a.csv", index=False)
+    compare(tmp_path / "a.csv", "--split", "last")
+    [(train, _, split)] = fitted
+    pd.testing.assert_frame_equal(train, split_last(load_reviews(tmp_path / "a.csv")).train)
+    assert (len(train), train["user_id"].nunique()) == (20, 20)
+    first, validation = split(train, test_share=0.1)
+    assert (len(first), len(validation)) == (18, 2)
+    assert set(first["user_id"]) | set(validation["user_id"]) == set(train["user_id"])
+
+
+@pytest.fixture
+def whole(monkeypatch):
+    """The whole ladder without iALS, and with popularity and damped biases in place of each trained model."""
+    from recsys_teach import ladder
+
+    def fit_model(build, train, *_, **__):
+        if build is ladder.build_ranking:
+            return DampedBiases(train)
+        model = Popularity(train)
+        if build is ladder.build_multitask:
+            model.ratings = DampedBiases(train).ratings
+        return model
+
+    monkeypatch.setattr(ladder, "fit_model", fit_model)
+    monkeypatch.setattr(ladder, "find_spec", lambda name: None)
+
+
+WITHOUT_IALS = [name for name in NAMES if name != "iALS"]
+
+
+def table(folder, *, without=(), **columns):
+    """A file of 200 reviews."""
+    numbers = np.random.default_rng(0).integers([[25], [15], [5]], size=(3, 200))
+    rows = pd.DataFrame(dict(zip(["user_id", "product_id", "rating"], numbers + 1))).assign(timestamp=range(200))
+    rows.drop(columns=list(without)).assign(**columns).to_csv(folder / "table.csv", index=False)
+    return folder / "table.csv"
+
+
+def printed(*arguments):
+    """What is printed, in one line."""
+    result = invoke("compare", *arguments)
+    assert result.exit_code == 0, result.output
+    return " ".join(result.stdout.split())
+
+
+@pytest.mark.usefixtures("whole")
+def test_the_whole_ladder_is_in_order_and_its_rows_have_the_promised_keys(tmp_path):
+    result = compare(table(tmp_path))
+    assert [row["model"] for row in result["rows"]] == WITHOUT_IALS
+    assert [list(row) for row in result["rows"]] == [ROW] * len(WITHOUT_IALS)
+    about_stars = [row["model"] for row in result["rows"] if row["rmse"] is not None]
+    assert about_stars == ["damped biases", "ranking", "multitask"]
+    about_ranks = [row["model"] for row in result["rows"] if row["hit@10"] is not None]
+    assert about_ranks == [name for name in WITHOUT_IALS if name not in ("damped biases", "ranking")]
+
+
+@pytest.mark.usefixtures("whole")
+def test_without_times_there_is_no_rate_since_launch(tmp_path):
+    names = [row["model"] for row in compare(table(tmp_path, without=["timestamp"]))["rows"]]
+    assert names == [name for name in WITHOUT_IALS if name != "rate since launch"]
+
+
+@pytest.mark.usefixtures("whole")
+@pytest.mark.parametrize("how", [{"without": ["rating"]}, {"rating": 5}])
+def test_purchases_have_no_rows_about_stars_and_a_note_that_says_so(tmp_path, how):
+    result = compare(table(tmp_path, **how))
+    names = [name for name in WITHOUT_IALS if name not in ("damped biases", "ranking", "multitask")]
+    assert [row["model"] for row in result["rows"]] == names
+    assert [row["rmse"] for row in result["rows"]] == [None] * len(names)
+    assert result["data"]["stars"] is False
+    assert result["rivals"] == dict.fromkeys(ROW[1:6], "EASE") | {"rmse": None}
+    assert {found["metric"] for found in result["intervals"]} == set(ROW[1:6])
+    assert "These are purchases" in printed(tmp_path / "table.csv")
+    assert "These are purchases" not in printed(table(tmp_path))
+
+
+@pytest.mark.usefixtures("whole")
+def test_ease_is_left_out_of_too_many_products_and_item_knn_is_the_rival(tmp_path, monkeypatch):
+    assert "EASE is left out" not in printed(table(tmp_path))
+    monkeypatch.setattr(EASE, "LARGEST", 5)
+    result = compare(table(tmp_path))
+    assert [row["model"] for row in result["rows"]] == [name for name in WITHOUT_IALS if name != "EASE"]
+    assert result["rivals"] == dict.fromkeys(ROW[1:6], "ItemKNN") | {"rmse": "damped biases"}
+    assert "EASE is left out: there are too many users and products" in printed(table(tmp_path))
+
+
+@pytest.mark.usefixtures("whole")
+def test_ials_is_left_out_without_its_library_and_its_extra_is_named(tmp_path):
+    assert "iALS is left out: it needs pip install 'recsys-teach[classics]'." in printed(table(tmp_path))
+
+
+def test_ials_is_a_row_where_its_library_is_there(tmp_path, monkeypatch, whole):
+    pytest.importorskip("implicit")
+    from recsys_teach import ladder
+
+    monkeypatch.setattr(ladder, "find_spec", find_spec)
+    monkeypatch.setitem(ladder.CLASSICS, "iALS", [functools.partial(ladder.IALS, dim=4, epochs=2)])
+    assert [row["model"] for row in compare(table(tmp_path))["rows"]] == NAMES
+    assert "iALS is left out" not in printed(table(tmp_path))
+
+
+class Hits:
+    """Puts the first product first where it is a hit, else last of the twelve."""
+
+    def __init__(self, hits):
+        self.products = [f"p{number:02}" for number in range(12)]
+        self.hits = np.array(hits, float)
+
+    def scores(self, reviews):
+        assert len(reviews) == len(self.hits)
+        return np.column_stack([2 * self.hits - 1, np.zeros((len(reviews), 11))])
+
+
+class Errors:
+    """Is wrong by so many stars: all ratings are 3 in the test part."""
+
+    def __init__(self, errors):
+        self.errors = np.array(errors, float)
+
+    def ratings(self, reviews):
+        return 3 + self.errors
+
+
+class Both(Hits, Errors):
+    def __init__(self, hits, errors):
+        Hits.__init__(self, hits)
+        Errors.__init__(self, errors)
+
+
+@pytest.fixture
+def by_hand(tmp_path, monkeypatch):
+    """The result for four test rows, of ann, ann, bob and ann, who all bought the first of twelve products."""
+    train = [(f"u{number}", f"p{number % 12:02}", 1 + number % 5) for number in range(16)]
+    test = [(user, "p00", 3) for user in ("ann", "ann", "bob", "ann")]
+    rows = pd.DataFrame(train + test, columns=["user_id", "product_id", "rating"]).assign(timestamp=range(20))
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    recommenders = {
+        "damped biases": Errors([1, 1, 2, 2]),
+        "ItemKNN": Hits([0, 0, 0, 0]),
+        "EASE": Hits([0, 0, 1, 0]),
+        "retrieval": Hits([1, 1, 1, 1]),
+        "ranking": Errors([2, 2, 3, 3]),
+        "multitask": Both([1, 0, 1, 0], [1, 0, 0, 1]),
+    }
+    ladder = ModuleType("recsys_teach.ladder")
+    ladder.fit_ladder = lambda train, **_: (recommenders, dict.fromkeys(recommenders, 0.0))
+    monkeypatch.setitem(sys.modules, "recsys_teach.ladder", ladder)
+    return compare(tmp_path / "a.csv")
+
+
+def test_rivals_are_the_first_classic_with_the_metric(by_hand):
+    assert by_hand["rivals"] == dict.fromkeys(ROW[1:6], "EASE") | {"rmse": "damped biases"}
+
+
+# A sample of two users is ann twice, or both once, or bob twice, with chances of 1/4, 1/2 and 1/4: so the ends of an
+# interval of 95 % are the means of ann's three rows alone and of bob's alone, the lower one first.
+HIGHER = ("hit@1", "hit@10", "ndcg@10")
+INTERVALS = {
+    ("damped biases", "rmse"): [math.sqrt(6 / 3), 2, 0, 0, 0],
+    **{("ItemKNN", metric): [0, 0, -1 / 4, -1, 0] for metric in HIGHER},
+    **{("EASE", metric): [0, 1, 0, 0, 0] for metric in HIGHER},
+    **{("retrieval", metric): [1, 1, 3 / 4, 0, 1] for metric in HIGHER},
+    **{("multitask", metric): [1 / 3, 1, 1 / 4, 0, 1 / 3] for metric in HIGHER},
+    **{(model, "hit@50"): [1, 1, 0, 0, 0] for model in ("ItemKNN", "EASE", "retrieval", "multitask")},
+    ("ItemKNN", "mrr"): [1 / 12, 1 / 12, -11 / 48, -11 / 12, 0],
+    ("EASE", "mrr"): [1 / 12, 1, 0, 0, 0],
+    ("retrieval", "mrr"): [1, 1, 11 / 16, 0, 11 / 12],
+    ("multitask", "mrr"): [(1 + 2 / 12) / 3, 1, 11 / 48, 0, 11 / 36],
+    ("ranking", "rmse"): [
+        *(math.sqrt(17 / 3), 3),
+        *(math.sqrt(26 / 4) - math.sqrt(10 / 4), math.sqrt(17 / 3) - math.sqrt(6 / 3), 3 - 2),
+    ],
+    ("multitask", "rmse"): [
+        *(0, math.sqrt(2 / 3)),
+        *(math.sqrt(2 / 4) - math.sqrt(10 / 4), 0 - 2, math.sqrt(2 / 3) - math.sqrt(6 / 3)),
+    ],
+}
+
+
+def test_intervals_and_gains_over_rivals_by_hand(by_hand):
+    for found in by_hand["intervals"]:
+        assert list(found) == ["model", "metric", "low", "high", "gain", "gain low", "gain high"]
+    found = {(each["model"], each["metric"]): list(each.values())[2:] for each in by_hand["intervals"]}
+    assert found.keys() == INTERVALS.keys()
+    for place, numbers in INTERVALS.items():
+        assert found[place] == pytest.approx(numbers), place
+    models = [row["model"] for row in by_hand["rows"]]
+    assert list(found) == sorted(found, key=lambda place: (models.index(place[0]), ROW.index(place[1])))
+
+
+@pytest.mark.usefixtures("fitted")
+def test_without_a_rival_there_is_no_gain_but_an_interval(planted):
+    result = compare(planted / "timed.csv", "--include-seen")
+    assert result["rivals"] == dict.fromkeys(ROW[1:6]) | {"rmse": "damped biases"}
+    found = {(each["model"], each["metric"]): list(each.values())[2:] for each in result["intervals"]}
+    assert found["popularity", "mrr"] == [pytest.approx(1 / 3)] * 2 + [None] * 3
+    assert found["damped biases", "rmse"][2:] == [0, 0, 0]
+    assert list(comparison.verdicts(result)) == []
+
+
+def test_the_table_ends_with_a_verdict_for_each_model_and_its_metrics(by_hand):
+    lines = comparison.ladder_table(by_hand).caption.splitlines()[1:]
+    assert lines == list(comparison.verdicts(by_hand))
+    said = [(line.split(":")[0], line.split(", ")[-1]) for line in lines]
+    assert said == [
+        ("hit@10 of retrieval - EASE", "level"),  # bob's gain is 0
+        ("rmse of ranking - damped biases", "worse"),
+        ("hit@10 of multitask - EASE", "level"),
+        ("rmse of multitask - damped biases", "better"),
+    ]
+    assert "-0.874, 95% [-2.000, -0.598], " in lines[-1]  # √(2/4) - √(10/4), 0 - 2, √(2/3) - √2
+
+
+@pytest.mark.parametrize(
+    ("metric", "gain", "word"),
+    [
+        ("hit@10", (0.1, 0.05, 0.2), "better"),
+        ("hit@10", (-0.1, -0.2, -0.05), "worse"),
+        ("hit@10", (0.1, -0.05, 0.2), "level"),
+        ("hit@10", (-0.1, -0.2, 0.05), "level"),
+        ("hit@10", (0.1, 0.0, 0.2), "level"),
+        ("hit@10", (0.0, 0.0, 0.0), "level"),
+        ("rmse", (-0.1, -0.2, -0.05), "better"),  # stars of error: fewer are better
+        ("rmse", (0.1, 0.05, 0.2), "worse"),
+        ("rmse", (-0.1, -0.2, 0.05), "level"),
+        ("rmse", (-0.1, -0.2, 0.0), "level"),
+    ],
+)
+def test_a_verdict_is_about_the_whole_interval(metric, gain, word):
+    found = {"model": "multitask", "metric": metric} | dict(zip(["gain", "gain low", "gain high"], gain))
+    [line] = comparison.verdicts({"intervals": [found], "rivals": {metric: "EASE"}})
+    assert line.endswith(f", {word}")
+
+
 @pytest.mark.usefixtures("fitted")
 def test_the_generated_shop_has_an_oracle_as_its_last_row(small_shop):
     result = compare()
@@ -220,6 +474,7 @@ def test_the_table_shows_the_same_numbers(planted, monkeypatch):
     ("arguments", "sentence"),
     [
         (["untimed.csv", "--split", "time"], "error: a split by time needs a 'timestamp' column"),
+        (["untimed.csv", "--split", "last"], "error: a split by the last reviews needs a 'timestamp' column"),
         (["missing.csv"], "missing.csv doesn't exist"),
         (["empty.csv"], "empty.csv is empty (0 bytes)"),
     ],
@@ -243,6 +498,13 @@ def test_an_unknown_choice_is_exit_code_2(arguments):
     assert arguments[0] in result.stderr
 
 
+def test_files_are_not_prepared_with_the_last_review_of_each_user_held_back(planted):
+    result = invoke("prepare", planted / "timed.csv", planted / "out", "--split", "last")
+    assert result.exit_code == 2
+    assert "--split" in result.stderr
+    assert sorted(path.name for path in planted.iterdir()) == ["timed.csv", "untimed.csv"]
+
+
 def test_nothing_is_fitted_before_the_data_is_known_good(planted, fitted):
     invoke("compare", planted / "untimed.csv", "--split", "time")
     assert fitted == []
@@ -257,12 +519,13 @@ def test_the_whole_ladder_on_a_file_like_movielens(tmp_path):
     table.to_csv(tmp_path / "ratings.csv", index=False)
 
     result = compare(tmp_path / "ratings.csv")
-    names = ["popularity", "damped biases", "textbook retrieval", "retrieval", "ranking", "multitask"]
     rows = {row["model"]: row for row in result["rows"]}
-    assert list(rows) == names
+    assert list(rows) == [name for name in NAMES if name != "iALS" or find_spec("implicit")]
+    assert result["rivals"] == dict.fromkeys(ROW[1:6], "EASE") | {"rmse": "damped biases"}
     assert result["data"]["train"] == 720
     assert result["data"]["new_product_share"] == 0
     for name, row in rows.items():
+        assert list(row) == ROW
         assert row["fit_seconds"] >= 0
         if name in ("damped biases", "ranking"):
             assert [row[metric] for metric in ROW[1:6]] == [None] * 5

@@ -287,12 +287,13 @@ def test_validation_needs_a_product_that_is_known():
         train_model(build(RankingModel), TRAIN, epochs=1, validation=VALIDATION.assign(product_id="new"))
 
 
-def climb(*, goal=None, epochs=12):
+def climb(*, goal=None, epochs=12, quality=None):
     """Losses of a model that says about 1 star at first and learns to say 5; `goal` is what validation rows say."""
     model = build(RankingModel, head=DenseHead(start=1.0))
     validation = None if goal is None else VALIDATION.assign(rating=goal)
     fives = TRAIN.assign(rating=5.0)
-    return train_model(model, fives, epochs=epochs, batch_size=16, learning_rate=0.02, validation=validation)
+    settings = {"epochs": epochs, "batch_size": 16, "learning_rate": 0.02}
+    return train_model(model, fives, **settings, validation=validation, quality=quality)
 
 
 def test_training_stops_two_epochs_after_the_best_one():
@@ -350,6 +351,76 @@ def test_without_validation_training_goes_on_to_the_last_epoch():
 def test_two_epochs_without_progress_are_the_end(validation, stops):
     over = [epoch for epoch in range(1, len(validation) + 1) if out_of_patience(validation[:epoch])]
     assert (over[0] if over else None) == stops
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "progress", "stops"),
+    [
+        ([3.0, 2.0, 2.0, 1.0], 1, 0.0, 3),
+        ([3.0, 2.0, 2.5, 2.4, 2.3, 2.2, 1.0], 4, 0.0, 6),
+        ([3.0, 2.0, 2.5, 2.4, 2.3, 2.2, 1.0], 5, 0.0, None),
+        ([3.0, 2.9999, 2.9998, 2.9997], 2, 0.0, None),  # without `progress` any fall counts,
+        ([3.0, 3.0, 3.0, 1.0], 2, 0.0, 3),  # but there has to be one
+        ([4.0, 3.0, 2.0, 0.0], 2, 0.5, 3),  # half of 4 isn't below half of 4
+        ([4.0, 3.0, 1.9, 1.8], 2, 0.5, None),
+        ([-1.0, -3.0, -2.0, -3.0, -2.9, -2.5, -9.0], 4, 0.0, 6),
+        ([-5.0, -4.0, -3.0, -2.0], 3, 0.0, 4),  # to rise is no progress below zero either
+        ([-1.0, -2.0, -3.0, -4.0], 1, 0.0, None),
+        ([-2.0, -2.001, -2.0015, -3.0], 2, 0.001, 3),  # a thousandth of -2 below it is -2.002
+        ([-2.0, -2.001, -2.0025, -2.003], 2, 0.001, None),
+        ([1.0, 0.0, -1e-9, 1.0], 2, 0.001, None),  # a thousandth of 0 is 0
+        ([], 1, 0.0, None),
+    ],
+)
+def test_patience_and_progress_by_hand_below_zero_too(losses, patience, progress, stops):
+    lengths = range(len(losses) + 1)
+    over = [epoch for epoch in lengths if out_of_patience(losses[:epoch], patience=patience, progress=progress)]
+    assert (over[0] if over else None) == stops
+
+
+@pytest.mark.parametrize(
+    ("qualities", "epochs"),
+    [
+        ([1.0, 3.0, 2.0, 2.5, 2.0, 2.9, 9.0], 6),
+        ([1.0, 3.0, 2.0, 3.0, 2.0, 2.0, 9.0], 6),  # to be as good again is not to be better
+        ([3.0, 2.0, 2.0, 2.0, 2.0, 9.0], 5),
+        ([3.0, 2.0, 2.0, 2.0, 3.0001, 2.0, 2.0, 2.0], 8),  # however small a rise is
+        ([-9.0, -8.0, -8.5, -8.5, -8.5, -8.5, 0.0], 6),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 6),
+    ],
+)
+def test_training_stops_after_four_epochs_in_which_the_quality_has_not_risen(qualities, epochs):
+    losses = train_model(
+        build(RankingModel), TRAIN, epochs=len(qualities), batch_size=32, quality=iter(qualities).__next__
+    )
+    assert list(losses) == ["rating_loss", "quality"]
+    assert losses["quality"].tolist() == qualities[:epochs]
+    assert losses.index.tolist() == list(range(1, epochs + 1))
+
+
+def test_the_quality_wins_over_the_validation_loss():
+    loss_rises = climb(goal=-2.0, epochs=7, quality=iter(range(7)).__next__)
+    assert list(loss_rises) == ["rating_loss", "val_rating_loss", "validation", "quality"]
+    assert loss_rises["validation"].is_monotonic_increasing  # that alone would end it after three epochs
+    assert len(loss_rises) == 7
+    loss_falls = climb(goal=5.0, epochs=7, quality=iter(range(0, -7, -1)).__next__)
+    assert loss_falls["validation"].is_monotonic_decreasing  # that alone would never end it
+    assert len(loss_falls) == 5
+
+
+def test_the_quality_is_that_of_the_model_after_each_epoch():
+    def sum_of_scores(model):
+        return float(model.scores(VALIDATION).sum())
+
+    expected = []
+    for epochs in (1, 2, 3):
+        plain = build(RetrievalModel)
+        train_model(plain, TRAIN, epochs=epochs, batch_size=16, seed=2)
+        expected.append(sum_of_scores(plain))
+    assert len(set(expected)) == 3
+    model = build(RetrievalModel)
+    losses = train_model(model, TRAIN, epochs=3, batch_size=16, seed=2, quality=lambda: sum_of_scores(model))
+    assert losses["quality"].tolist() == expected
 
 
 def test_purchases_that_nobody_rated_leave_no_nan_in_the_weights():
