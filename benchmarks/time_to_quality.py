@@ -2,8 +2,9 @@
 
 A shop of 943 users and 1,682 products, a random fifth of its reviews held back; hit@10 is the scoreboard's, without
 what a user bought before. LightFM (WARP, 32 components, 20 epochs, 2 threads) is timed while it fits a matrix that is
-ready, and so is implicit's iALS, whose settings were chosen on validation rows as the ladder chooses them. Ours is the ladder's corrected retrieval with the recipe for
-its training rows, timed from the table of reviews: vocabulary, tracing and training, but not TensorFlow's import.
+ready, and so is implicit's iALS, whose settings were chosen on validation rows as the ladder chooses them. Ours is the
+ladder's corrected retrieval with the recipe for its training rows, timed from the table of reviews: vocabulary, tracing
+and training, but not TensorFlow's import.
 
 The stopping rule: after each epoch the clock is stopped and hit@10 is measured on the test rows; ours has arrived with
 the first epoch in which it is at least LightFM's of the same repeat. So the test rows tell when, here, and nothing
@@ -31,8 +32,15 @@ from recsys_teach.backend import tf
 from recsys_teach.baselines import Oracle, Popularity
 from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.ladder import CLASSICS, VALIDATION_SHARE, build_multitask, build_retrieval, choose_defaults
-from recsys_teach.ladder import fit_classic, fit_model
+from recsys_teach.ladder import (
+    CLASSICS,
+    VALIDATION_SHARE,
+    build_multitask,
+    build_retrieval,
+    choose_defaults,
+    fit_classic,
+    fit_model,
+)
 from recsys_teach.schema import PRODUCT, RATING, USER
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
