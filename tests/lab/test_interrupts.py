@@ -122,7 +122,7 @@ def test_the_ladder(notebook):
     notebook.interrupted("ladder.fit_ladder(TRAIN)")
     notebook.works("ladder.train_model = lambda *rows, epochs, **more: train_model(*rows, epochs=1, **more)")
     notebook.works("ladder.MODELS = {'ranking': ladder.build_ranking}")  # the quickest
-    notebook.works("assert list(ladder.fit_ladder(TRAIN)[0]) == ['popularity', 'damped biases', 'ranking']")
+    notebook.works("assert list(ladder.fit_ladder(TRAIN)[0])[-1] == 'ranking'")
 
 
 def test_preparing_in_the_middle_of_a_query(notebook, tmp_path):
