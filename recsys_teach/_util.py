@@ -11,8 +11,10 @@ would be enough for the classic notebook, but not for JupyterLab, which only hee
 import os
 import re
 import secrets
+import signal
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,37 @@ def reason_of(error: Exception) -> str:
     """
     said = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
     return said.split("; ")[-1].split(" [Op")[0]
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed since; a second Ctrl-C raises it at once.
+
+    Code that must not be interrupted anywhere calls it where that is safe. TensorFlow is such code: cut off in the
+    middle of its tracing, it can't trace anything until Python is started again. Only the main thread hears of Ctrl-C.
+    """
+    pressed = threading.Event()
+
+    def note(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    def raise_if_pressed() -> None:
+        if pressed.is_set():
+            pressed.clear()
+            raise KeyboardInterrupt
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield raise_if_pressed
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise_if_pressed()
+    else:
+        yield raise_if_pressed
 
 
 def progress_bar(items: Iterable | None = None, *, shown: bool = True, **options: Any) -> tqdm:

@@ -136,7 +136,7 @@ class ItemKNN:
         neighbours: similarities that are kept for each product.
     """
 
-    CELLS = 8_000_000  # similarities that are computed at once: 64 MB
+    PAIRS = 8_000_000  # pairs of purchases that are counted at once: 64 MB at most
 
     def __init__(self, train: pd.DataFrame, *, neighbours: int = 50, shrink: float = 20.0):
         if neighbours < 1 or not shrink >= 0:
@@ -145,16 +145,18 @@ class ItemKNN:
         self.products = self._purchases.products
         self.neighbours, self.shrink = neighbours, shrink
         matrix = self._purchases.matrix
-        norm, kept = np.sqrt(matrix.sum(axis=0)), []
-        step = max(1, self.CELLS // len(self.products))
-        for start in range(0, len(self.products), step):
-            some = slice(start, start + step)
-            both = (matrix[:, some].T @ matrix).tocsr()  # [some products, products]
-            both.setdiag(0, k=start)
-            for row, similar in zip(norm[some], np.split(np.arange(both.nnz), both.indptr[1:-1])):
-                both.data[similar] /= row * norm[both.indices[similar]] + np.float32(shrink)
-                if len(similar) > neighbours:
-                    both.data[similar[np.argpartition(both.data[similar], -neighbours)[:-neighbours]]] = 0
+        buyers, norm, kept = matrix.T.tocsr(), np.sqrt(matrix.sum(axis=0)), []
+        pairs = np.cumsum(buyers @ matrix.sum(axis=1))
+        ends = np.searchsorted(pairs, np.arange(self.PAIRS, pairs[-1], self.PAIRS))
+        for some in np.split(np.arange(len(self.products)), np.unique(ends)):
+            both = (buyers[some] @ matrix).tocsr()  # how many bought both, [some products, products]
+            for product, cells in zip(some, np.split(np.arange(both.nnz), both.indptr[1:-1])):
+                others = both.indices[cells]
+                similar = both.data[cells] / (norm[product] * norm[others] + np.float32(shrink))
+                similar[others == product] = 0
+                if len(cells) > neighbours:
+                    similar[np.argpartition(similar, -neighbours)[:-neighbours]] = 0
+                both.data[cells] = similar
             both.eliminate_zeros()
             kept.append(both)
         self._similarity = csr_array(vstack(kept).T)  # a column has the neighbours of its product
@@ -174,14 +176,14 @@ class EASE:
         P = (XᵀX + l2 · I)⁻¹                B_ij = -P_ij / P_jj,  B_jj = 0                score(u, j) = Σ_i X_ui B_ij
 
     which is X_uj - (XP)_uj / P_jj. Where there are fewer users than products, the same P comes from a smaller matrix
-    (Woodbury's identity): P = (I - XᵀC) / l2 with C = (XXᵀ + l2 · I)⁻¹ X. The smaller one of the two matrices is
-    inverted: that takes 4 bytes for each of its cells, and a time that grows with the third power of its side.
+    (Woodbury's identity): P = (I - XᵀC) / l2 with C = (XXᵀ + l2 · I)⁻¹ X. What is kept, P or C, takes 4 bytes a cell;
+    the time of the inverse grows with the third power of the smaller number.
 
     Raises:
-        ValueError: l2 isn't above 0, or there are more than 20,000 users and products (a matrix of 1.6 GB).
+        ValueError: l2 isn't above 0, or there are too many users and products (see `can_fit`).
     """
 
-    LARGEST = 20_000
+    CELLS = 20_000**2  # 1.6 GB
 
     def __init__(self, train: pd.DataFrame, *, l2: float = 300.0):
         if not l2 > 0:
@@ -193,9 +195,9 @@ class EASE:
         users, products = self._bought.shape
         if not self.can_fit(train):
             raise ValueError(
-                f"EASE inverts a matrix of products × products or of users × users, and there are {products:,} and "
-                f"{users:,}: expected {self.LARGEST:,} at most of one of them; leave rare products out, or take "
-                "ItemKNN."
+                f"EASE keeps a number for each pair of products, or of a user and a product, and there are {users:,} "
+                f"users and {products:,} products: expected {self.CELLS:,} pairs at most; leave rare products out, or "
+                "take ItemKNN."
             )
         self._few_users = users < products
         identity = np.identity(min(users, products), np.float32)
@@ -210,8 +212,9 @@ class EASE:
 
     @classmethod
     def can_fit(cls, train: pd.DataFrame) -> bool:
-        """Return whether the smaller one of the two matrices is small enough."""
-        return min(train[USER].nunique(), train[PRODUCT].nunique()) <= cls.LARGEST
+        """Return whether the matrix that is kept, products × the smaller number, has 400 million cells at most."""
+        products = train[PRODUCT].nunique()
+        return products * min(train[USER].nunique(), products) <= cls.CELLS
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the prediction from the user's purchases, `[rows, products]`; popularity for new users."""
@@ -247,8 +250,8 @@ class IALS:
         train: pd.DataFrame,
         *,
         dim: int = 64,
-        weight: float = 10.0,
-        l2: float = 10.0,
+        weight: float = 3.0,
+        l2: float = 30.0,
         epochs: int = 15,
         seed: int = 0,
     ):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from recsys_teach._util import progress_bar
+from recsys_teach._util import deferred_interrupt, progress_bar
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids, gather_rows
 from recsys_teach.schema import PRODUCT
@@ -72,8 +72,11 @@ def train_model(
     rng, trained = np.random.default_rng(seed), getattr(model, "epochs_trained", 0)
     for _ in range(trained):
         rng.permutation(len(train))  # the orders of earlier epochs
-    with progress_bar(total=epochs, desc=type(model).__name__, unit="epoch") as bar:
-        report = Report(bar, after_epoch, quality)
+    with (
+        progress_bar(total=epochs, desc=type(model).__name__, unit="epoch") as bar,
+        deferred_interrupt() as raise_if_interrupted,  # in the middle of TensorFlow's own code it would do harm
+    ):
+        report = Report(bar, after_epoch, quality, raise_if_interrupted)
         train_steps = many_steps(model, model.train_step, rows, report.loss)
         test_steps = many_steps(model, model.test_step, held_back, report.loss) if held_back else train_steps
         model.make_train_function, model.make_test_function = lambda: train_steps, lambda: test_steps
@@ -136,14 +139,24 @@ def many_steps(model: tfrs.Model, step: Callable, rows: Ids, loss: tf.keras.metr
 class Report(tf.keras.callbacks.Callback):
     """Keeps the losses of each epoch, moves the bar, and stops a training that is `out_of_patience`."""
 
-    def __init__(self, bar: tqdm, after_epoch: Callable[[int], None] | None, quality: Callable[[], float] | None):
+    def __init__(
+        self,
+        bar: tqdm,
+        after_epoch: Callable[[int], None] | None,
+        quality: Callable[[], float] | None,
+        raise_if_interrupted: Callable[[], None],
+    ):
         super().__init__()
         self.bar, self.after_epoch, self.quality = bar, after_epoch, quality
+        self.raise_if_interrupted = raise_if_interrupted
         self.loss = tf.keras.metrics.Mean("loss")
         self.losses: list[dict[str, float]] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.loss.reset_state()  # Keras resets only the model's own metrics
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.raise_if_interrupted()
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         self.loss.reset_state()

@@ -276,7 +276,7 @@ def test_purchases_have_no_rows_about_stars_and_a_note_that_says_so(tmp_path, ho
 @pytest.mark.usefixtures("whole")
 def test_ease_is_left_out_of_too_many_products_and_item_knn_is_the_rival(tmp_path, monkeypatch):
     assert "EASE is left out" not in printed(table(tmp_path))
-    monkeypatch.setattr(EASE, "LARGEST", 5)
+    monkeypatch.setattr(EASE, "CELLS", 5)
     result = compare(table(tmp_path))
     assert [row["model"] for row in result["rows"]] == [name for name in WITHOUT_IALS if name != "EASE"]
     assert result["rivals"] == dict.fromkeys(ROW[1:6], "ItemKNN") | {"rmse": "damped biases"}

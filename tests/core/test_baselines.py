@@ -164,7 +164,7 @@ def test_item_knn_keeps_the_largest_similarities_of_each_product():
 def test_item_knn_in_blocks_of_products_is_the_same(monkeypatch):
     train, _ = planted()
     whole = ItemKNN(train, neighbours=4, shrink=2)
-    monkeypatch.setattr(ItemKNN, "CELLS", 5 * 12)
+    monkeypatch.setattr(ItemKNN, "PAIRS", 300)
     np.testing.assert_array_equal(ItemKNN(train, neighbours=4, shrink=2).scores(train), whole.scores(train))
 
 
@@ -231,9 +231,7 @@ def test_bad_settings_of_the_classics_are_refused(build, words):
 
 def test_ease_says_how_many_products_are_too_many(monkeypatch):
     assert EASE.can_fit(TWO)
-    monkeypatch.setattr(EASE, "LARGEST", 1)
+    monkeypatch.setattr(EASE, "CELLS", 3)
     assert not EASE.can_fit(TWO)
-    with pytest.raises(
-        ValueError, match="and there are 2 and 2: expected 1 at most of one of them; leave rare products"
-    ):
+    with pytest.raises(ValueError, match="2 users and 2 products: expected 3 pairs at most; leave rare products out"):
         EASE(TWO)

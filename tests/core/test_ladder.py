@@ -332,13 +332,15 @@ def test_what_the_reviews_cannot_teach_is_left_out_and_the_order_stays(names, re
     assert names(reviews) == [name for name in ALL if name not in missing]
 
 
-@pytest.mark.parametrize("names_of", [{}, {"user_id": "product_id", "product_id": "user_id"}])
-def test_ease_is_left_out_where_both_of_its_matrices_are_too_large(names, monkeypatch, names_of):
+@pytest.mark.parametrize(
+    ("names_of", "cells"), [({}, 29 * 29), ({"user_id": "product_id", "product_id": "user_id"}, 29 * 50)]
+)
+def test_ease_is_left_out_where_what_it_keeps_is_too_large(names, monkeypatch, names_of, cells):
     assert SMALL[["user_id", "product_id"]].nunique().tolist() == [50, 29]
     reviews = SMALL.rename(columns=names_of)
-    monkeypatch.setattr(EASE, "LARGEST", 29)
+    monkeypatch.setattr(EASE, "CELLS", cells)
     assert names(reviews) == ALL
-    monkeypatch.setattr(EASE, "LARGEST", 28)
+    monkeypatch.setattr(EASE, "CELLS", cells - 1)
     assert names(reviews) == [name for name in ALL if name != "EASE"]
 
 
