@@ -136,7 +136,7 @@ def _movielens() -> pd.DataFrame:
     """Return MovieLens' table of ratings with the title, the first genre and all genres of each film."""
     ratings_csv, movies_csv = map(io.BytesIO, movielens_sample())
     ratings = pd.read_csv(ratings_csv, dtype={"userId": str, "movieId": str})
-    movies = pd.read_csv(movies_csv, dtype=str, keep_default_na=False, index_col="movieId")
+    movies = pd.read_csv(movies_csv, dtype=str, keep_default_na=False).set_index("movieId")
     genres = movies["genres"].replace("(no genres listed)", "")
     films = pd.DataFrame({TITLE: movies["title"], CATEGORY: genres.str.split("|").str[0], CATEGORIES: genres})
     return ratings.join(films, on="movieId")
