@@ -37,6 +37,7 @@ def ladder(parts: Split) -> tuple[pd.DataFrame, list[np.ndarray]]:
     from recsys_teach.ladder import MODELS, fit_ladder
 
     recommenders, _ = fit_ladder(parts.train, seed=SEED)
+    recommenders.pop("iALS", None)  # its library isn't everywhere
     return scoreboard(recommenders, *parts), [one.numpy() for name in MODELS for one in recommenders[name].variables]
 
 
@@ -50,7 +51,7 @@ def sweep(parts: Split) -> tuple[pd.DataFrame, list[np.ndarray]]:
     tf.keras.utils.set_random_seed(SEED)
     model = build_multitask(learn_vocabulary(parts.train), choose_defaults(*parts))
     trained = train_sweep(model, PAIRS, *parts, epochs=4, batch_size=128, seed=SEED)
-    return trained.board, [trained.user_tables, trained.product_tables]
+    return trained.board, [trained.user_tables, trained.product_tables, trained.tastes]
 
 
 def start(*what: str, users: int = USERS, python: str = sys.executable, **environment: str) -> subprocess.Popen:
