@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from recsys_teach.baselines import DampedBiases, Oracle, Popularity
+from recsys_teach.cli.comparison import SplitKind, hold_back
 from recsys_teach.evaluation import board_of_rows, row_metrics
 from recsys_teach.files.loading import load_reviews
 from recsys_teach.ladder import build_multitask, choose_defaults, fit_ladder, fit_model
 from recsys_teach.ranking import DenseHead
 from recsys_teach.schema import USER
 from recsys_teach.shop import Shop, generate_shop
-from recsys_teach.splits import Split, new_users, split_at_random, split_by_time, split_last
+from recsys_teach.splits import new_users, split_at_random
 
 FIRST_SEED = 101
 LARGE = {"users": 943, "products": 1_682, "reviews_per_user": 106, "popularity_skew": 1.6, "taste_strength": 5.0}
@@ -46,20 +47,11 @@ class Rows(NamedTuple):
         return board_of_rows(some, self.users[mask], interval=True, against=against)
 
 
-def hold_back(kind: str, seed: int) -> Callable[..., Split]:
-    """Return the split of this kind; of the last reviews it holds back one of each user, whatever the share."""
-    splits: dict[str, Callable[..., Split]] = {
-        "random": partial(split_at_random, seed=seed),
-        "time": split_by_time,
-        "last": lambda reviews, test_share=0.0: split_last(reviews),
-    }
-    return splits[kind]
-
-
 def ladder_rows(reviews: pd.DataFrame, seed: int, kind: str, shop: Shop | None, **how: Any) -> Rows:
     """Return the rows of the whole ladder on these reviews."""
-    train, test = hold_back(kind, seed)(reviews)
-    recommenders, _ = fit_ladder(train, seed=seed, split=hold_back(kind, seed))
+    split = hold_back(SplitKind(kind), seed)
+    train, test = split(reviews)
+    recommenders, _ = fit_ladder(train, seed=seed, split=split)
     if shop:
         recommenders["oracle"] = Oracle(shop)
     return rows_of(recommenders, train, test, **how)

@@ -6,6 +6,7 @@ the number of epochs of each model. The models read ids only: a review's own sum
 a prediction from it would be cheating.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -158,12 +159,13 @@ def fit_ladder(
 
     What doesn't apply is left out: models that predict stars, if there are none to learn from (`schema.has_stars`); the
     rate since launch without times; EASE with too many products; iALS without the extra `classics`. `split` is the
-    function that held the test rows back; it also holds back the validation rows, a tenth of `train`. `seed` is given
-    to Keras before each model (`tf.keras.utils.set_random_seed`, which seeds Python and numpy too).
+    function that held the test rows back; it also holds back the validation rows, a tenth of `train` if it takes a
+    `test_share`, as all but `split_last` do. `seed` is given to Keras before each model
+    (`tf.keras.utils.set_random_seed`, which seeds Python and numpy too).
     """
     if len(train) < 10:
         raise ValueError(f"{len(train)} training rows are too few to hold a tenth of them back: expected 10 or more.")
-    parts = split(train, test_share=VALIDATION_SHARE)
+    parts = split(train, test_share=VALIDATION_SHARE) if _takes_share(split) else split(train)
     defaults = choose_defaults(*parts)
     fits: dict[str, Callable] = {
         name: partial(fit_classic, settings, train, parts) for name, settings in CLASSICS.items()
@@ -181,6 +183,14 @@ def fit_ladder(
             recommenders[name] = fit()
             seconds[name] = time.perf_counter() - start
     return recommenders, seconds
+
+
+def _takes_share(split: Callable) -> bool:
+    try:
+        inspect.signature(split).bind(None, test_share=VALIDATION_SHARE)
+    except TypeError:
+        return False
+    return True
 
 
 def quality(recommender: Any, train: pd.DataFrame, held_back: pd.DataFrame) -> float:

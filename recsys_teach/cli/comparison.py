@@ -38,9 +38,9 @@ def hold_back(kind: SplitKind, seed: int) -> Callable[..., Split]:
     return split_by_time if kind is SplitKind.time else _last
 
 
-def _last(reviews: pd.DataFrame, *, test_share: float = 0.2) -> Split:
-    """Hold back the last review of each user, whatever their share; of users with one each, a share at random."""
-    return split_last(reviews) if reviews[USER].duplicated().any() else split_at_random(reviews, test_share=test_share)
+def _last(reviews: pd.DataFrame) -> Split:
+    """Hold back the last review of each user; of users with one each, a fifth at random."""
+    return split_last(reviews) if reviews[USER].duplicated().any() else split_at_random(reviews)
 
 
 def compare(

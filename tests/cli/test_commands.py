@@ -189,10 +189,9 @@ def test_the_last_review_of_each_user_is_held_back_and_then_the_last_but_one(pla
     [(train, _, split)] = fitted
     bought = [("ann", "wok"), ("bob", "wok"), ("cy", "wok"), ("ann", "tent"), ("dan", "wok"), ("dan", "tent")]
     assert list(zip(train["user_id"], train["product_id"])) == bought
-    for share in (0.1, 0.9):  # whatever their share
-        first, validation = split(train, test_share=share)
-        assert list(zip(validation["user_id"], validation["product_id"])) == [("ann", "tent"), ("dan", "tent")]
-        assert list(first["product_id"]) == ["wok"] * 4  # bob's and cy's only ones stay
+    first, validation = split(train)
+    assert list(zip(validation["user_id"], validation["product_id"])) == [("ann", "tent"), ("dan", "tent")]
+    assert list(first["product_id"]) == ["wok"] * 4  # bob's and cy's only ones stay
 
 
 def test_where_every_user_has_one_review_left_the_validation_rows_are_drawn_at_random(tmp_path, fitted):
@@ -202,8 +201,8 @@ def test_where_every_user_has_one_review_left_the_validation_rows_are_drawn_at_r
     [(train, _, split)] = fitted
     pd.testing.assert_frame_equal(train, split_last(load_reviews(tmp_path / "a.csv")).train)
     assert (len(train), train["user_id"].nunique()) == (20, 20)
-    first, validation = split(train, test_share=0.1)
-    assert (len(first), len(validation)) == (18, 2)
+    first, validation = split(train)
+    assert (len(first), len(validation)) == (16, 4)
     assert set(first["user_id"]) | set(validation["user_id"]) == set(train["user_id"])
 
 

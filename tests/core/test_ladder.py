@@ -14,7 +14,7 @@ from recsys_teach.features import learn_vocabulary
 from recsys_teach.ladder import Defaults, choose_defaults
 from recsys_teach.ranking import RankingModel
 from recsys_teach.shop import generate_shop
-from recsys_teach.splits import Split, split_at_random, split_by_time
+from recsys_teach.splits import Split, split_at_random, split_by_time, split_last
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 
@@ -123,6 +123,15 @@ def test_validation_rows_are_held_back_once_by_the_split_it_is_given(run):
     [(reviews, settings)] = run.splits
     assert reviews is SMALL
     assert settings == {"test_share": 0.1}
+
+
+def test_a_split_that_takes_no_share_holds_back_what_it_does(monkeypatch):
+    seen = []
+    monkeypatch.setattr(ladder, "MODELS", {})
+    monkeypatch.setattr(ladder, "fit_classic", lambda settings, train, parts: seen.append(parts))
+    ladder.fit_ladder(SMALL, split=split_last)
+    for ours, theirs in zip(seen[0], split_last(SMALL)):
+        pd.testing.assert_frame_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("place", [0, 2, 4, 6])
