@@ -53,10 +53,11 @@ class RateSinceLaunch:
             raise ValueError(f"a rate since launch needs a {TIMESTAMP!r} column: add one, or take Popularity.")
         if not damping >= 0:
             raise ValueError(f"damping is {damping}: expected a number of reviews, 0 or more.")
-        by_product = train.groupby(PRODUCT)[TIMESTAMP].agg(["size", "min"])
+        times = train[TIMESTAMP].astype("int64")
+        by_product = times.groupby(train[PRODUCT]).agg(["size", "min"])
         self.products = list(by_product.index)
         self.damping = damping
-        since_launch = len(train) - np.searchsorted(np.sort(train[TIMESTAMP]), by_product["min"])
+        since_launch = len(train) - np.searchsorted(np.sort(times), by_product["min"])
         self._rates: np.ndarray = ((by_product["size"] + 1) / (since_launch + damping)).to_numpy(float)
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
@@ -146,7 +147,7 @@ class ItemKNN:
         self.neighbours, self.shrink = neighbours, shrink
         matrix = self._purchases.matrix
         buyers, norm, kept = matrix.T.tocsr(), np.sqrt(matrix.sum(axis=0)), []
-        pairs = np.cumsum(buyers @ matrix.sum(axis=1))
+        pairs = np.cumsum(buyers @ matrix.sum(axis=1), dtype=float)
         ends = np.searchsorted(pairs, np.arange(self.PAIRS, pairs[-1], self.PAIRS))
         for some in np.split(np.arange(len(self.products)), np.unique(ends)):
             both = (buyers[some] @ matrix).tocsr()  # how many bought both, [some products, products]
@@ -183,7 +184,7 @@ class EASE:
         ValueError: l2 isn't above 0, or there are too many users and products (see `can_fit`).
     """
 
-    CELLS = 20_000**2  # 1.6 GB
+    CELLS = 10_000**2  # 0.4 GB, and several times that for a moment while the inverse is computed
 
     def __init__(self, train: pd.DataFrame, *, l2: float = 300.0):
         if not l2 > 0:
@@ -200,19 +201,20 @@ class EASE:
                 "take ItemKNN."
             )
         self._few_users = users < products
-        identity = np.identity(min(users, products), np.float32)
         if self._few_users:
             self._gram = (self._bought @ self._bought.T).toarray()
-            self._solved = np.linalg.solve(self._gram + self._l2 * identity, self._bought.toarray())
+            damped = self._gram + self._l2 * np.identity(users, np.float32)
+            self._solved = np.linalg.solve(damped, self._bought.toarray())
             self._diagonal = (1 - (self._bought * self._solved).sum(axis=0)) / self._l2
         else:
             gram = (self._bought.T @ self._bought).toarray()
-            self._inverse = np.linalg.inv(gram + self._l2 * identity)
+            gram[np.diag_indices_from(gram)] += self._l2
+            self._inverse = np.linalg.inv(gram)
             self._diagonal = np.diag(self._inverse)
 
     @classmethod
     def can_fit(cls, train: pd.DataFrame) -> bool:
-        """Return whether the matrix that is kept, products × the smaller number, has 400 million cells at most."""
+        """Return whether the matrix that is kept, products × the smaller number, has 100 million cells at most."""
         products = train[PRODUCT].nunique()
         return products * min(train[USER].nunique(), products) <= cls.CELLS
 

@@ -73,11 +73,7 @@ def scoreboard(
     empty = [name for name, one in recommenders.items() if isinstance(one, list) and not one]
     if empty:
         raise ValueError(f"{shown(empty[0])} is an empty list: expected a recommender, or one for each training.")
-    rivals = [against] if isinstance(against, str) else against or []
-    if strange := [name for name in rivals if name not in recommenders]:
-        raise ValueError(
-            f"against={shown(strange[0])} is no row of this board: expected one of {listed(recommenders)}."
-        )
+    _rivals(against, recommenders)
     parts = {"all": np.full(len(test), True)}
     if slices:
         cold = new_users(train, test).to_numpy()
@@ -128,8 +124,7 @@ def board_of_rows(
     samples = _resample({name: _totals_of_users(frames, numbers) for name, frames in values.items()})
     kinds = {"": (board, samples)}
     if against is not None:
-        rivals = [against] if isinstance(against, str) else against
-        places = [list(board.index).index(name) for name in rivals]
+        places = [list(board.index).index(name) for name in _rivals(against, values)]
         of_metric = np.argmax(board.iloc[places].notna().to_numpy(), axis=0)  # the first rival that has this metric
         rival = np.array(places)[of_metric], np.arange(len(board.columns))
         kinds[" gain"] = board - board.to_numpy()[rival], samples - samples[rival][None]
@@ -139,6 +134,18 @@ def board_of_rows(
             columns[f"{metric}{kind}"] = value[metric].to_numpy()
             columns[f"{metric}{kind} low"], columns[f"{metric}{kind} high"] = _ends(spread[:, place])
     return pd.DataFrame(columns, board.index)
+
+
+def _rivals(against: str | Sequence[str] | None, rows: Mapping[str, Any]) -> list[str]:
+    """Return the names of the rows that gains are over; raise a ValueError if one is no row, or there is none."""
+    if against is None:
+        return []
+    rivals = [against] if isinstance(against, str) else list(against)
+    strange = [name for name in rivals if name not in rows]
+    if strange or not rivals:
+        found = shown(strange[0]) if strange else "empty"
+        raise ValueError(f"against={found} is no row of this board: expected one of {listed(rows)}.")
+    return rivals
 
 
 def _ends(samples: np.ndarray) -> np.ndarray:

@@ -165,7 +165,10 @@ def fit_ladder(
     """
     if len(train) < 10:
         raise ValueError(f"{len(train)} training rows are too few to hold a tenth of them back: expected 10 or more.")
-    parts = split(train, test_share=VALIDATION_SHARE) if _takes_share(split) else split(train)
+    try:
+        parts = split(train, test_share=VALIDATION_SHARE) if _takes_share(split) else split(train)
+    except ValueError:  # what is left can't be split in this way once more, such as users with one review each
+        parts = split_at_random(train, test_share=VALIDATION_SHARE)
     defaults = choose_defaults(*parts)
     fits: dict[str, Callable] = {
         name: partial(fit_classic, settings, train, parts) for name, settings in CLASSICS.items()
@@ -196,8 +199,9 @@ def _takes_share(split: Callable) -> bool:
 def quality(recommender: Any, train: pd.DataFrame, held_back: pd.DataFrame) -> float:
     """Return how good a recommender is on rows that were held back: nDCG / RMSE, or nDCG or 1 / RMSE alone.
 
-    The nDCG is that of whole rankings, without a cut, which every row has a part in; the RMSE divides it, so that one
-    percent of either counts alike. The ranks are those of 40 million scores at most.
+    The nDCG is that of whole rankings, without a cut, to which every row contributes; the RMSE divides it, so that one
+    percent of either counts alike. What a user bought in `train` is no candidate. The ranks are those of 40 million
+    scores at most.
     """
     found = 1.0
     if hasattr(recommender, "scores"):
@@ -208,6 +212,8 @@ def quality(recommender: Any, train: pd.DataFrame, held_back: pd.DataFrame) -> f
         ).mean()
     if hasattr(recommender, "ratings") and RATING in held_back and held_back[RATING].notna().any():
         errors = metrics.squared_error(recommender.ratings(held_back), held_back[RATING].to_numpy())
+        if np.isnan(errors).all():  # a model of stars that knows none
+            return 0.0
         found /= max(np.sqrt(np.nanmean(errors)), 1e-6)
     return float(found)
 
@@ -242,7 +248,8 @@ def fit_model(
         model = build(learn_vocabulary(parts.train, max_words=max_words), defaults)
         how_good = partial(quality, model, *parts)
         losses = train_model(model, parts.train, epochs=defaults.max_epochs, quality=how_good, **settings)
-        epochs = 1 + int(losses["quality"].argmax())
+        if losses["quality"].nunique() > 1 or len(losses) == 1:  # else the validation rows say nothing
+            epochs = 1 + int(losses["quality"].argmax())
     tf.keras.utils.set_random_seed(seed)
     model = build(learn_vocabulary(train, max_words=max_words), defaults)
     train_model(model, train, epochs=epochs, **settings)

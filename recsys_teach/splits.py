@@ -2,7 +2,8 @@
 
 A split by time asks the question of a shop that is open: what will people buy next? Its test part has users and
 products that training never saw. A random split hides them, and lets the model learn from the future; it answers
-another question: how well can we predict the tastes of known users?
+another question: how well can we predict the tastes of known users? A split of each user's last reviews asks this too,
+but lets the model learn from other users' future only.
 """
 
 from typing import NamedTuple
@@ -50,7 +51,8 @@ def split_last(reviews: pd.DataFrame, *, rows: int = 1) -> Split:
     of_user = reviews.groupby(USER, sort=False)[USER]
     held_back = (of_user.cumcount(ascending=False) < rows) & (of_user.transform("size") > rows)
     if not held_back.any():
-        raise ValueError(f"no user has more than {rows} reviews, so none can be held back: take fewer.")
+        fewer = "take fewer" if rows > 1 else "split by time or at random (--split random)"
+        raise ValueError(f"no user has more than {rows} reviews, so none can be held back: {fewer}.")
     return Split(*(reviews[part].reset_index(drop=True) for part in (~held_back, held_back)))
 
 

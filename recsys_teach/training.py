@@ -190,7 +190,7 @@ def _finite(loss: float, model: tfrs.Model) -> float:
 
 
 def out_of_patience(losses: Sequence[float], *, patience: int = PATIENCE, progress: float = PROGRESS) -> bool:
-    """Return whether for `patience` epochs none of the losses was below the best before it, by `progress` of that.
+    """Return whether the best loss hasn't improved by the share `progress` in the last `patience` epochs.
 
     >>> out_of_patience([3.0, 2.0, 2.5]), out_of_patience([3.0, 2.0, 2.5, 2.1])
     (False, True)

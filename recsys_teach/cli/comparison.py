@@ -35,12 +35,7 @@ def hold_back(kind: SplitKind, seed: int) -> Callable[..., Split]:
     """Return the function that splits reviews in this way."""
     if kind is SplitKind.random:
         return partial(split_at_random, seed=seed)
-    return split_by_time if kind is SplitKind.time else _last
-
-
-def _last(reviews: pd.DataFrame) -> Split:
-    """Hold back the last review of each user; of users with one each, a fifth at random."""
-    return split_last(reviews) if reviews[USER].duplicated().any() else split_at_random(reviews)
+    return split_by_time if kind is SplitKind.time else split_last
 
 
 def compare(
@@ -62,7 +57,7 @@ def compare(
     reviews = shop.reviews if shop else load_reviews(source, **how)
     if split is None:
         split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random
-    parts = split_last(reviews) if split is SplitKind.last else hold_back(split, seed)(reviews)
+    parts = hold_back(split, seed)(reviews)
 
     from recsys_teach.ladder import fit_ladder  # TensorFlow takes seconds to load: not before the data is known good
 
@@ -156,11 +151,14 @@ def ladder_table(result: dict) -> Table:
 
 
 def _left_out(result: dict) -> str:
-    """Return why EASE or iALS isn't in the table, as text."""
+    """Return why a classic isn't in the table, as text."""
     there = {row["model"] for row in result["rows"]}
-    large = "" if "EASE" in there else "EASE is left out: there are too many users and products to invert a matrix. "
+    times = "" if "rate since launch" in there else "The rate since launch is left out: there are no times. "
+    large = (
+        "" if "EASE" in there else "EASE is left out: it would keep too many numbers for so many users and products. "
+    )
     extra = "" if "iALS" in there else "iALS is left out: it needs pip install 'recsys-teach[classics]'. "
-    return large + extra
+    return times + large + extra
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -659,3 +659,6 @@ def test_a_training_that_is_wrong_is_named():
 def test_a_row_to_compare_with_must_be_on_the_board():
     with pytest.raises(ValueError, match="'popular' is no row of this board: expected one of rater, scorer"):
         scoreboard({"rater": Rater(), "scorer": Scorer()}, TRAIN, TEST, against="popular")
+    for nobody in ("popular", []):
+        with pytest.raises(ValueError, match="is no row of this board: expected one of rater"):
+            board_of_rows({"rater": [row_metrics(Rater(), TRAIN, TEST)]}, TEST["user_id"], against=nobody)

@@ -134,6 +134,40 @@ def test_a_split_that_takes_no_share_holds_back_what_it_does(monkeypatch):
         pd.testing.assert_frame_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("split", [split_last, split_by_time])
+def test_where_the_rest_cannot_be_split_so_again_the_validation_rows_are_drawn_at_random(monkeypatch, split):
+    """Every user has one review left, and all of them are of the same second."""
+    seen = []
+    monkeypatch.setattr(ladder, "MODELS", {})
+    monkeypatch.setattr(ladder, "fit_classic", lambda settings, train, parts: seen.append(parts))
+    rest = SMALL.drop_duplicates("user_id").assign(timestamp=SMALL["timestamp"].iloc[0])
+    with pytest.raises(ValueError, match=r"split at random|or at random"):
+        split(rest)
+    ladder.fit_ladder(rest, split=split)
+    for ours, theirs in zip(seen[0], split_at_random(rest, test_share=0.1)):
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("known", ["first", "last"])
+def test_ratings_on_one_side_of_the_validation_split_only_leave_the_length_of_training_open(monkeypatch, known):
+    """Either no training row is rated, or no validation row is: the validation rows say nothing about stars."""
+    lengths = []
+
+    def recorded(model, train, **settings):
+        lengths.append(settings["epochs"])
+        return train_model(model, train, **settings)
+
+    monkeypatch.setattr(ladder, "train_model", recorded)
+    parts = split_by_time(TINY.assign(rating=[1.0 + n % 5 for n in range(len(TINY))]), test_share=0.1)
+    unrated = parts.train if known == "last" else parts.test
+    unrated["rating"] = np.nan
+    both = pd.concat(parts, ignore_index=True)
+    defaults = Defaults(batch_size=32, unknown_user_dropout=0.1, max_epochs=8)
+    model = ladder.fit_model(ladder.build_ranking, both, parts, defaults, seed=0)
+    assert lengths == [8, ladder.PLAIN_EPOCHS]
+    assert np.isfinite(model.ratings(both)).all()
+
+
 @pytest.mark.parametrize("place", [0, 2, 4, 6])
 def test_every_model_trains_as_long_on_everything_as_was_best_without_the_validation_rows(run, place):
     first, _ = split_by_time(SMALL, test_share=0.1)
