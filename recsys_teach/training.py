@@ -197,6 +197,6 @@ def out_of_patience(losses: Sequence[float], *, patience: int = PATIENCE, progre
     """
     best, best_epoch = np.inf, 0
     for epoch, loss in enumerate(losses):
-        if loss < best - progress * abs(best) if np.isfinite(best) else True:
+        if not np.isfinite(best) or loss < best - progress * abs(best):
             best, best_epoch = loss, epoch
     return len(losses) - 1 - best_epoch >= patience

@@ -57,11 +57,12 @@ def compare(
     reviews = shop.reviews if shop else load_reviews(source, **how)
     if split is None:
         split = SplitKind.time if TIMESTAMP in reviews else SplitKind.random
-    parts = hold_back(split, seed)(reviews)
+    splitter = hold_back(split, seed)
+    parts = splitter(reviews)
 
     from recsys_teach.ladder import fit_ladder  # TensorFlow takes seconds to load: not before the data is known good
 
-    recommenders, seconds = fit_ladder(parts.train, seed=seed, split=hold_back(split, seed))
+    recommenders, seconds = fit_ladder(parts.train, seed=seed, split=splitter)
     if shop:
         recommenders["oracle"], seconds["oracle"] = Oracle(shop), 0.0
     rivals = [name for name in RIVALS if name in recommenders]

@@ -91,7 +91,9 @@ class Reading:
             raise ValueError(f"sep is {self.sep!r}: expected one character, such as ';' or '\\t', or '::'.")
 
 
-def kind_of(path: Path, *, expected: str = '"generated", "amazon", "movielens" or the path of a file') -> str:
+def kind_of(
+    path: Path, *, expected: str = '"generated", "generated-habit", "amazon", "movielens" or the path of a file'
+) -> str:
     """Return the kind of a file of reviews by its name, one of TEXT, JSON or PARQUET; refuse any other file."""
     there = os.path.exists(path)  # which a name can be too long for, or a folder closed
     if ADDRESS.match(str(path)) and not there:

@@ -182,7 +182,7 @@ def test_a_recommender_needs_two_of_everything(tmp_path, column):
 
 @pytest.mark.parametrize("source", ["nowhere.csv", "elsewhere"])
 def test_a_missing_file_is_named_with_what_was_expected(source):
-    expected = '"generated", "amazon", "movielens" or the path'
+    expected = '"generated", "generated-habit", "amazon", "movielens" or the path'
     with pytest.raises(FileNotFoundError, match=f"{source} doesn't exist: expected {expected}"):
         load_reviews(source)
 
