@@ -74,7 +74,7 @@ def defaults_by_rule(*, rows: int, new_user_share: float) -> Defaults:
     )
 
 
-RATING_WEIGHT, RETRIEVAL_WEIGHT = 0.4, 1.0  # by variance of the ratings; flat between 0.2 and 1 of rating to 1
+RATING_WEIGHT, RETRIEVAL_WEIGHT = 0.5, 1.0  # by variance of the ratings; flat between 0.2 and 1 of rating to 1
 PULL = 300  # of the head's weights: 30 to 3,000 were tried on validation rows of MovieLens and generated shops
 VALIDATION_SHARE = 0.1
 PLAIN_EPOCHS = 5  # if nothing can be validated: about the best number on generated shops
@@ -116,19 +116,28 @@ def build_ranking(vocabulary: Vocabulary, defaults: Defaults) -> RankingModel:
     )
 
 
+def build_shared_head(vocabulary: Vocabulary, defaults: Defaults) -> FactorHead:
+    """Return an untrained head for towers that serve both tasks: it takes what helps from them, and has own vectors."""
+    return FactorHead(vocabulary, scale=0.1, pull=PULL, own_dim=defaults.dim)
+
+
 def build_multitask(
     vocabulary: Vocabulary,
     defaults: Defaults,
     *,
-    head: DenseHead | None = None,
+    head: DenseHead | FactorHead | None = None,
+    rating_weight: float = RATING_WEIGHT,
     summary: bool = False,
 ) -> MultitaskModel:
-    """Return an untrained model of both tasks; `summary` and another head are for text that is known at query time."""
+    """Return an untrained model of both tasks; `summary` and another head are for text that is known at query time.
+
+    `rating_weight` is in units of 1 / variance of the ratings, so that one of 100 stars isn't heard 400 times as loud.
+    """
     return MultitaskModel(
         *towers(vocabulary, defaults, summary=summary),
-        rating_weight=RATING_WEIGHT / vocabulary.rating_spread**2,
+        rating_weight=rating_weight / vocabulary.rating_spread**2,
         retrieval_weight=RETRIEVAL_WEIGHT,
-        head=head or FactorHead(vocabulary, pull=PULL),
+        head=head or build_shared_head(vocabulary, defaults),
         **corrections(defaults),
     )
 

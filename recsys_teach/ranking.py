@@ -44,28 +44,42 @@ class DenseHead(tf.keras.layers.Layer):
 class FactorHead(tf.keras.layers.Layer):
     """Predicts stars by biased matrix factorisation, starting from the damped biases.
 
-        stars = mean + spread · (b_u + b_p + Σ_d w_d u_d p_d)
+        stars = mean + spread · (b_u + b_p + Σ_d w_d u_d p_d + v_u · v_p)
 
     (Koren et al. 2009, "Matrix factorization techniques for recommender systems".) `spread` is the standard deviation
     of the ratings, so that ratings up to 5 and up to 100 are treated alike. The biases are damped as in
     `baselines.DampedBiases`: each costs damping · (spread · b)², divided among the rows of its user or product. If the
-    user or the product is unknown and has no known words either, the dot product is left out.
+    user or the product is unknown, v is left out; if it has no known words either, so are u and p.
 
     The weights w, one for each dimension, are all equal to `scale`, or learned if there is a `pull`. That is for models
     of two tasks: people don't rate by quite the taste by which they choose, and a vector that serves both tasks has
     dimensions for each. Each weight costs pull · (spread · (w_d - mean of w))² an epoch, so that without a reason they
     stay alike. (Without a retrieval loss, they grow until the penalty on the vectors' lengths has no effect.)
 
+    The vectors v are the head's own: only stars read and train them, for what choosing says nothing of (Su et al. 2024,
+    "STEM: unleashing the power of embeddings for multi-task recommendation", gives each task such vectors).
+
     Args:
         scale: the weights, before training if they are learned.
         pull: how strongly each weight is pulled towards their mean, as many ratings' worth; None: they stay at `scale`.
+        own_dim: length of the vectors v; 0: there are none.
+        own_l2: weight of half their squared lengths, in units of spread², against memorisation.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, scale: float = 0.5, pull: float | None = None):
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        scale: float = 0.5,
+        pull: float | None = None,
+        own_dim: int = 0,
+        own_l2: float = 0.28,
+    ):
         super().__init__()
         biases = vocabulary.biases
         self.mean, self.damping, self.spread = biases.mean, biases.damping, vocabulary.rating_spread
         self.scale, self.pull, self.rows = scale, pull, float(vocabulary.user_counts.sum())
+        self.own_dim, self.own_l2 = own_dim, own_l2
         self.user_counts = with_unknown_row(vocabulary.user_counts, unknown=self.rows)
         self.product_counts = with_unknown_row(vocabulary.product_counts, unknown=self.rows)
         self.user_bias = _table(
@@ -74,6 +88,8 @@ class FactorHead(tf.keras.layers.Layer):
         self.product_bias = _table(
             with_unknown_row(biases.product_bias[vocabulary.products].to_numpy() / self.spread, unknown=0.0)
         )
+        self.own_user = _vectors(len(self.user_counts), own_dim) if own_dim else None
+        self.own_product = _vectors(len(self.product_counts), own_dim) if own_dim else None
 
     def build(self, users: tf.TensorShape) -> None:
         """Make the weights `[dim]`; Keras calls this when it sees the first vectors."""
@@ -85,18 +101,27 @@ class FactorHead(tf.keras.layers.Layer):
         biases = self.user_bias(ids[USER]) + self.product_bias(ids[PRODUCT])
         taste = tf.reduce_sum(self.weight * users * products, axis=1, keepdims=True)
         known = _known(ids, USER, SUMMARY) & _known(ids, PRODUCT, TITLE)
-        return self.mean + self.spread * (biases + tf.where(known[:, None], taste, 0.0))
+        taste = tf.where(known[:, None], taste, 0.0)
+        if self.own_user is not None:
+            known = (ids[USER] > 0) & (ids[PRODUCT] > 0)
+            own = tf.reduce_sum(self.own_user(ids[USER]) * self.own_product(ids[PRODUCT]), axis=1, keepdims=True)
+            taste += tf.where(known[:, None], own, 0.0)
+        return self.mean + self.spread * (biases + taste)
 
     def penalty(self, ids: Ids) -> tf.Tensor:
-        """Return a batch's share of the penalties, which over an epoch count every bias and every weight once.
+        """Return a batch's share of the penalties.
 
-        For biases that is damping · spread² · Σ_batch (b_u² / n_u + b_p² / n_p), with the rows n of each; for weights
-        pull · spread² · Σ_d (w_d - mean of w)², times the batch's share of the rows.
+        Over an epoch they count every bias and every weight once. For biases that is damping · spread² · Σ_batch
+        (b_u² / n_u + b_p² / n_p), with the rows n of each; for weights pull · spread² · Σ_d (w_d - mean of w)², times
+        the batch's share of the rows. For own vectors it is own_l2 · spread² · Σ_batch (|v_u|² + |v_p|²) / 2.
         """
         lookup = tf.nn.embedding_lookup
         users = self.user_bias(ids[USER])[:, 0] ** 2 / lookup(self.user_counts, ids[USER])
         products = self.product_bias(ids[PRODUCT])[:, 0] ** 2 / lookup(self.product_counts, ids[PRODUCT])
         penalty = self.damping * self.spread**2 * tf.reduce_sum(users + products)
+        if self.own_user is not None:
+            own = tf.nn.l2_loss(self.own_user(ids[USER])) + tf.nn.l2_loss(self.own_product(ids[PRODUCT]))
+            penalty += self.own_l2 * self.spread**2 * own
         if self.pull is None:
             return penalty
         share = tf.cast(tf.size(ids[USER]), tf.float32) / self.rows
@@ -108,6 +133,13 @@ def _known(ids: Ids, column: str, text: str) -> tf.Tensor:
     """Return whether the id or a word of each user (or product) is known, `[batch]`."""
     known = ids[column] > 0
     return known | tf.reduce_any(ids[text] > 1, axis=1) if text in ids else known  # 0 pads, 1 is unknown
+
+
+def _vectors(ids: int, dim: int) -> tf.keras.layers.Embedding:
+    """Return an embedding `[ids, dim]`."""
+    table = tf.keras.layers.Embedding(ids, dim)
+    table.build(None)
+    return table
 
 
 def _table(values: tf.Tensor) -> tf.keras.layers.Embedding:

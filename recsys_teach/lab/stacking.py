@@ -56,8 +56,10 @@ class StackedModel(tfrs.Model):
         self.like = SimpleNamespace(model=model)  # so that Keras doesn't train the original's parameters
         self.pairs = len(weights)
         self.weights_of_pairs = tf.constant(weights, tf.float32)
-        self.user_table = self._stack([users, head.user_bias.embeddings], "users")
-        self.product_table = self._stack([products, head.product_bias.embeddings, scores], "products")
+        own = [[table.embeddings] if head.own_dim else [] for table in (head.own_user, head.own_product)]
+        self.sizes = [users.shape[1], head.own_dim, 1]  # of the parts of a row: vector, the head's own vector, bias
+        self.user_table = self._stack([users, *own[0], head.user_bias.embeddings], "users")
+        self.product_table = self._stack([products, *own[1], head.product_bias.embeddings, scores], "products")
         start = tf.tile(head.weight[None, None], [self.pairs, 1, 1])
         self.head_weight = tf.Variable(start, trainable=head.pull is not None, name="head_weight")
         self.means = [tf.keras.metrics.Mean(name) for name in ("rating_loss", "retrieval_loss")]
@@ -86,12 +88,12 @@ class StackedModel(tfrs.Model):
         spare = [[0, -tf.size(different) % WIDTH]]
         different, copies = tf.pad(different, spare), tf.pad(copies, spare)
         user_rows, candidate_rows = self(ids | {PRODUCT: different}, training=training)
-        users, user_bias = tf.split(user_rows, [-1, 1], axis=2)
-        candidates, candidate_bias, candidate_score = tf.split(candidate_rows, [-1, 1, 1], axis=2)
-        products, product_bias = (tf.gather(part, column, axis=1) for part in (candidates, candidate_bias))
+        users, *own_user = tf.split(user_rows, self.sizes, axis=2)
+        candidates, *own_candidate, candidate_score = tf.split(candidate_rows, [*self.sizes, 1], axis=2)
+        products, *own_product = (tf.gather(part, column, axis=1) for part in (candidates, *own_candidate))
         losses = tf.stack(
             [
-                self._rating_losses(users, products, tf.squeeze(user_bias, 2), tf.squeeze(product_bias, 2), ids),
+                self._rating_losses(users, products, own_user, own_product, ids),
                 self._retrieval_losses(users, candidates, candidate_score, different, column, copies),
             ],
             axis=1,
@@ -99,28 +101,36 @@ class StackedModel(tfrs.Model):
         for mean, loss in zip(self.means, tf.unstack(losses, axis=1)):
             mean.update_state(loss)
         loss = tf.reduce_sum(self.weights_of_pairs * losses)
-        bias_costs = self._bias_costs(tf.squeeze(user_bias, 2), tf.squeeze(product_bias, 2), ids)
-        penalty = tf.reduce_sum(self.weights_of_pairs[:, 0] * (bias_costs + self._weight_costs(ids)))
+        head_costs = self._own_costs(own_user, own_product, ids) + self._weight_costs(ids)
+        penalty = tf.reduce_sum(self.weights_of_pairs[:, 0] * head_costs)
         penalty += self.like.model.l2 * (tf.nn.l2_loss(users) + tf.nn.l2_loss(products))
         return loss + penalty if training else loss
 
-    def _rating_losses(self, users, products, user_bias, product_bias, ids: Ids) -> tf.Tensor:
-        """Return each pair's squared errors, `[pairs]`: see `RankingModel` and `FactorHead`."""
+    def _rating_losses(self, users, products, own_user, own_product, ids: Ids) -> tf.Tensor:
+        """Return each pair's squared errors, `[pairs]`: see `RankingModel` and `FactorHead`.
+
+        `own_user` and `own_product` are the head's: vectors `[pairs, batch, own_dim]` and biases `[pairs, batch, 1]`.
+        """
         head = self.like.model.ranking.head
+        (own_user, user_bias), (own_product, product_bias) = own_user, own_product
         known = tf.cast((ids[USER] > 0) & (ids[PRODUCT] > 0), tf.float32)
-        taste = head.spread * tf.reduce_sum(self.head_weight * users * products, axis=2)
+        taste = tf.reduce_sum(self.head_weight * users * products, axis=2)
+        taste += tf.reduce_sum(own_user * own_product, axis=2)
+        biases = tf.squeeze(user_bias + product_bias, 2)
         # Not spread * (three terms): TensorFlow adds three of one shape in an order that is up to its threads.
-        predicted = head.mean + head.spread * (user_bias + product_bias) + known * taste
+        predicted = head.mean + head.spread * biases + known * (head.spread * taste)
         rated = tf.math.is_finite(ids[RATING])
         errors = tf.where(rated, predicted - tf.where(rated, ids[RATING], 0.0), 0.0)
         return tf.reduce_sum(errors**2, axis=1)
 
-    def _bias_costs(self, user_bias, product_bias, ids: Ids) -> tf.Tensor:
-        """Return the penalty of each pair's biases, `[pairs]`: see `FactorHead.penalty`."""
+    def _own_costs(self, own_user, own_product, ids: Ids) -> tf.Tensor:
+        """Return the penalty of each pair's own vectors and biases, `[pairs]`: see `FactorHead.penalty`."""
         head = self.like.model.ranking.head
-        costs = user_bias**2 / tf.gather(head.user_counts, ids[USER])
-        costs += product_bias**2 / tf.gather(head.product_counts, ids[PRODUCT])
-        return head.damping * head.spread**2 * tf.reduce_sum(costs, axis=1)
+        (own_user, user_bias), (own_product, product_bias) = own_user, own_product
+        costs = user_bias**2 / tf.gather(head.user_counts, ids[USER])[:, None]
+        costs += product_bias**2 / tf.gather(head.product_counts, ids[PRODUCT])[:, None]
+        lengths = tf.reduce_sum(own_user**2 + own_product**2, axis=[1, 2]) / 2
+        return head.spread**2 * (head.damping * tf.reduce_sum(costs, axis=[1, 2]) + head.own_l2 * lengths)
 
     def _weight_costs(self, ids: Ids) -> tf.Tensor:
         """Return the penalty of each pair's weights of the dimensions, `[pairs]`: see `FactorHead.penalty`."""
@@ -151,10 +161,11 @@ class StackedModel(tfrs.Model):
     def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the tables of users, products and taste by pair, with biases in stars: see `sweep.Factors`."""
         users, products = (table.numpy().swapaxes(0, 1) for table in (self.user_table, self.product_table))
-        spread = self.like.model.ranking.head.spread
-        users[:, :, -1] *= spread
-        products[:, :, -2] *= spread
-        return users, products, spread * self.head_weight.numpy()[:, 0]
+        head = self.like.model.ranking.head
+        users[:, :, -1] *= head.spread
+        products[:, :, -2] *= head.spread
+        taste = np.pad(self.head_weight.numpy()[:, 0], [(0, 0), (0, head.own_dim)], constant_values=1.0)
+        return users, products, head.spread * taste
 
 
 def train_sweep(

@@ -34,15 +34,17 @@ class Factors:
 
     users: Sequence[str]
     products: Sequence[str]
-    user_table: np.ndarray  # [1 + users, dim + 1]: u, then b_u
-    product_table: np.ndarray  # [1 + products, dim + 2]: p, then b_p and c_p
-    taste: np.ndarray  # [dim], stars of a unit of u_d p_d
+    user_table: np.ndarray  # [1 + users, dim + own_dim + 1]: u, the head's own v_u, then b_u
+    product_table: np.ndarray  # [1 + products, dim + own_dim + 2]: p, the head's own v_p, then b_p and c_p
+    taste: np.ndarray  # [dim + own_dim], stars of a unit of u_d p_d
     mean: float  # stars
+    own_dim: int = 0
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the score of every product for each row's user, `[rows, products]`."""
-        users = self.user_table[row_numbers(self.users, reviews[USER]), :-1]
-        return users @ self.product_table[1:, :-2].T + self.product_table[1:, -1]
+        dim = len(self.taste) - self.own_dim
+        users = self.user_table[row_numbers(self.users, reviews[USER]), :dim]
+        return users @ self.product_table[1:, :dim].T + self.product_table[1:, -1]
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the predicted stars of each row, `[rows]`."""

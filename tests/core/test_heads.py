@@ -7,8 +7,10 @@ import pytest
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
 from recsys_teach.features import learn_vocabulary
+from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import DenseHead, FactorHead
 from recsys_teach.towers import ProductTower, UserTower, look_up_ids
+from recsys_teach.training import train_model
 
 TRAIN = pd.DataFrame(
     {"user_id": ["a", "a", "b"], "product_id": ["x", "y", "y"], "rating": [5.0, 3.0, 4.0]}
@@ -71,6 +73,40 @@ def test_over_an_epoch_weights_cost_the_pull_times_the_squares_of_their_distance
     head.weight.assign([0.5, 1.5])
     np.testing.assert_allclose(head.penalty(IDS), 2 / 3 * 7 * (1 + 1), rtol=1e-6)
     assert head_with_biases(damping=0.0, pull=7.0).penalty(IDS).numpy() == 0
+
+
+def head_with_own_vectors():
+    """Strangers have v_u = (1, 1), user a (1, 2), b (3, 0); unknown products v_p = (1, 1), x (2, 1), y (-1, 4)."""
+    head = head_with_biases(damping=0.0, scale=0.0, own_dim=2, own_l2=0.6)
+    head.own_user.set_weights([np.array([[1.0, 1.0], [1.0, 2.0], [3.0, 0.0]])])
+    head.own_product.set_weights([np.array([[1.0, 1.0], [2.0, 1.0], [-1.0, 4.0]])])
+    return head
+
+
+def test_own_vectors_of_the_head_add_to_stars_where_both_ids_are_known():
+    # 4 + 2 * (1 + 0.2 + 2 + 2), 4 + 2 * (-1 + 0.4 - 3), and without vectors: 4 + 2 * (0.5 + 0.2), 4 + 2 * 1
+    some = {"user_id": tf.constant([1, 2, 0, 1]), "product_id": tf.constant([1, 2, 1, 0])}
+    words = {"summary": tf.constant([[2], [2], [2], [2]]), "title": tf.constant([[2], [2], [2], [2]])}
+    for ids in (some, some | words):
+        stars = head_with_own_vectors()(tf.ones((4, 2)), tf.ones((4, 2)), ids)
+        np.testing.assert_allclose(stars[:, 0], [14.4, -3.2, 5.4, 6.0], rtol=1e-6)
+
+
+def test_own_vectors_cost_half_their_squared_lengths_in_units_of_the_squared_spread():
+    # of a 1 + 4, of b 9, of x 4 + 1, of y 1 + 16: 36, half of which counts, in units of 2² stars²
+    np.testing.assert_allclose(head_with_own_vectors().penalty(IDS), 0.6 * 4 * 36 / 2, rtol=1e-6)
+
+
+def test_a_retrieval_loss_leaves_the_own_vectors_alone():
+    towers = UserTower(VOCABULARY, dim=2), ProductTower(VOCABULARY, dim=2)
+    model = MultitaskModel(
+        *towers, rating_weight=0.0, retrieval_weight=1.0, l2=0.1, head=FactorHead(VOCABULARY, own_dim=2)
+    )
+    head = model.ranking.head
+    before = [table.embeddings.numpy() for table in (head.own_user, head.own_product)]
+    train_model(model, TRAIN, epochs=2)
+    np.testing.assert_array_equal(before[0], head.own_user.embeddings)
+    np.testing.assert_array_equal(before[1], head.own_product.embeddings)
 
 
 def test_without_a_pull_the_weights_are_fixed_and_cost_nothing():

@@ -20,14 +20,16 @@ PAIRS = [(0, 1), (0.3, 1), (2, 0.5), (1, 0)]
 CORRECTIONS = {"log_q": True, "remove_accidental_hits": True, "product_bias": True, "l2": 0.1}
 
 
-def model(rating_weight=1.0, retrieval_weight=1.0, pull=30.0, **more):
+def model(rating_weight=1.0, retrieval_weight=1.0, pull=30.0, own_dim=0, **more):
     tf.keras.utils.set_random_seed(3)
     weights = {"rating_weight": rating_weight, "retrieval_weight": retrieval_weight}
-    arguments = {"head": FactorHead(VOCABULARY, pull=pull)} | weights | more
+    arguments = {"head": FactorHead(VOCABULARY, pull=pull, own_dim=own_dim)} | weights | more
     return MultitaskModel(UserTower(VOCABULARY, dim=8), ProductTower(VOCABULARY, dim=8), **arguments)
 
 
-@pytest.mark.parametrize("corrections", [CORRECTIONS, {"pull": None}], ids=["corrected", "textbook"])
+@pytest.mark.parametrize(
+    "corrections", [CORRECTIONS, {"pull": None}, CORRECTIONS | {"own_dim": 4}], ids=["corrected", "textbook", "own"]
+)
 def test_each_pair_learns_what_it_would_learn_alone(corrections):
     settings = {"epochs": 2, "batch_size": 64, "seed": 5}
     sweep = train_sweep(model(**corrections), PAIRS, TRAIN, TEST, **settings)
@@ -35,16 +37,18 @@ def test_each_pair_learns_what_it_would_learn_alone(corrections):
         alone = model(*pair, **corrections)
         train_model(alone, TRAIN, **settings)
         users = alone.user_tower.embedding.embeddings.numpy()
-        np.testing.assert_allclose(sweep.user_tables[number, :, :-1], users, atol=1e-4)
+        np.testing.assert_allclose(sweep.user_tables[number, :, :8], users, atol=1e-4)
         head = alone.ranking.head
-        np.testing.assert_allclose(sweep.tastes[number], head.spread * head.weight.numpy(), atol=1e-4)
+        np.testing.assert_allclose(sweep.tastes[number, :8], head.spread * head.weight.numpy(), atol=1e-4)
         board = scoreboard({"alone": alone}, TRAIN, TEST).loc["alone"]
         np.testing.assert_allclose(sweep.board.iloc[number], board, atol=1e-3)
         np.testing.assert_allclose(sweep.recommender(number).ratings(TEST), alone.ratings(TEST), atol=1e-3)
         np.testing.assert_allclose(sweep.recommender(number).scores(TEST), alone.scores(TEST), atol=1e-3)
 
 
-@pytest.mark.parametrize("corrections", [CORRECTIONS, {}], ids=["corrected", "textbook"])
+@pytest.mark.parametrize(
+    "corrections", [CORRECTIONS, {}, CORRECTIONS | {"own_dim": 4}], ids=["corrected", "textbook", "own"]
+)
 def test_the_loss_is_the_sum_of_the_models_losses(corrections):
     stack = StackedModel(model(**corrections), PAIRS)
     batch = gather_rows(training_rows(TRAIN, stack.user_tower, stack.product_tower), range(100))
