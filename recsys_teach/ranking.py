@@ -88,8 +88,9 @@ class FactorHead(tf.keras.layers.Layer):
         self.product_bias = _table(
             with_unknown_row(biases.product_bias[vocabulary.products].to_numpy() / self.spread, unknown=0.0)
         )
-        self.own_user = _vectors(len(self.user_counts), own_dim) if own_dim else None
-        self.own_product = _vectors(len(self.product_counts), own_dim) if own_dim else None
+        if own_dim:
+            self.own_user = _vectors(len(self.user_counts), own_dim)
+            self.own_product = _vectors(len(self.product_counts), own_dim)
 
     def build(self, users: tf.TensorShape) -> None:
         """Make the weights `[dim]`; Keras calls this when it sees the first vectors."""
@@ -102,7 +103,7 @@ class FactorHead(tf.keras.layers.Layer):
         taste = tf.reduce_sum(self.weight * users * products, axis=1, keepdims=True)
         known = _known(ids, USER, SUMMARY) & _known(ids, PRODUCT, TITLE)
         taste = tf.where(known[:, None], taste, 0.0)
-        if self.own_user is not None:
+        if self.own_dim:
             known = (ids[USER] > 0) & (ids[PRODUCT] > 0)
             own = tf.reduce_sum(self.own_user(ids[USER]) * self.own_product(ids[PRODUCT]), axis=1, keepdims=True)
             taste += tf.where(known[:, None], own, 0.0)
@@ -119,7 +120,7 @@ class FactorHead(tf.keras.layers.Layer):
         users = self.user_bias(ids[USER])[:, 0] ** 2 / lookup(self.user_counts, ids[USER])
         products = self.product_bias(ids[PRODUCT])[:, 0] ** 2 / lookup(self.product_counts, ids[PRODUCT])
         penalty = self.damping * self.spread**2 * tf.reduce_sum(users + products)
-        if self.own_user is not None:
+        if self.own_dim:
             own = tf.nn.l2_loss(self.own_user(ids[USER])) + tf.nn.l2_loss(self.own_product(ids[PRODUCT]))
             penalty += self.own_l2 * self.spread**2 * own
         if self.pull is None:

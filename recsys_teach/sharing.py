@@ -102,9 +102,9 @@ class _MixedProductTower(_Mixed, ProductTower):
 
 
 def expert_towers(
-    vocabulary: Vocabulary, *, dim: int = 32, **experts: Any
+    vocabulary: Vocabulary, *, dim: int = 32, shared: int = 3, own: int = 0
 ) -> dict[str, tuple[UserTower, ProductTower]]:
-    """Return the towers of each task: both have the same embeddings, mixed by their own gate over `Experts`."""
+    """Return the towers of each task: both have the same embeddings and `Experts`, mixed by a gate of their own."""
     pairs = {task: (_MixedUserTower(vocabulary, dim=dim), _MixedProductTower(vocabulary, dim=dim)) for task in TASKS}
     for towers in zip(*pairs.values()):
         mixture = Experts(dim, shared=shared, own=own)

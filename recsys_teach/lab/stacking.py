@@ -56,7 +56,7 @@ class StackedModel(tfrs.Model):
         self.like = SimpleNamespace(model=model)  # so that Keras doesn't train the original's parameters
         self.pairs = len(weights)
         self.weights_of_pairs = tf.constant(weights, tf.float32)
-        own = [[table.embeddings] if head.own_dim else [] for table in (head.own_user, head.own_product)]
+        own = [[head.own_user.embeddings], [head.own_product.embeddings]] if head.own_dim else [[], []]
         self.sizes = [users.shape[1], head.own_dim, 1]  # of the parts of a row: vector, the head's own vector, bias
         self.user_table = self._stack([users, *own[0], head.user_bias.embeddings], "users")
         self.product_table = self._stack([products, *own[1], head.product_bias.embeddings, scores], "products")
