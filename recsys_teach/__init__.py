@@ -62,6 +62,8 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.ranking import RankingModel as RankingModel
     from recsys_teach.retrieval import RetrievalModel as RetrievalModel
     from recsys_teach.schema import check_reviews as check_reviews
+    from recsys_teach.sharing import JointModel as JointModel
+    from recsys_teach.sharing import expert_towers as expert_towers
     from recsys_teach.shop import generate_shop as generate_shop
     from recsys_teach.splits import Split as Split
     from recsys_teach.splits import describe as describe
@@ -86,6 +88,7 @@ _PUBLIC = {
     "retrieval": ("RetrievalModel",),
     "ranking": ("DenseHead", "FactorHead", "RankingModel"),
     "multitask": ("MultitaskModel",),
+    "sharing": ("JointModel", "expert_towers"),
     "training": ("train_model",),
     "ladder": ("build_multitask", "choose_defaults", "fit_ladder", "fit_model"),
 }
