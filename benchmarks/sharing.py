@@ -81,7 +81,14 @@ def fit_with_chosen_weight(train: pd.DataFrame, parts: Split, defaults: Defaults
     return fit_model(partial(with_weight, weight=weight), train, parts, defaults, seed=seed)
 
 
+def floor(name: str) -> Callable:
+    """Return a function that fits this classic as the ladder does."""
+    return lambda train, parts, defaults, seed: ladder.fit_classic(ladder.CLASSICS[name], train, parts)
+
+
 RUNGS: dict[str, Callable] = {
+    "popularity": floor("popularity"),
+    "damped biases": floor("damped biases"),
     "retrieval only": partial(fit_model, ladder.build_retrieval),
     "rating only": partial(fit_model, ladder.build_ranking),
     "one dot product": partial(fit_model, one_dot_product),
