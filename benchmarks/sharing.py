@@ -37,7 +37,7 @@ def one_dot_product(vocabulary: Vocabulary, defaults: Defaults) -> MultitaskMode
     return build_multitask(vocabulary, defaults, head=FactorHead(vocabulary))
 
 
-def learned_scale(vocabulary: Vocabulary, defaults: Defaults) -> MultitaskModel:
+def learned_weights(vocabulary: Vocabulary, defaults: Defaults) -> MultitaskModel:
     """The head learns a weight for each dimension."""
     return build_multitask(vocabulary, defaults, head=FactorHead(vocabulary, pull=ladder.PULL))
 
@@ -92,12 +92,12 @@ RUNGS: dict[str, Callable] = {
     "retrieval only": partial(fit_model, ladder.build_retrieval),
     "rating only": partial(fit_model, ladder.build_ranking),
     "one dot product": partial(fit_model, one_dot_product),
-    "learned scale": partial(fit_model, learned_scale),
-    "own parts": partial(fit_model, build_multitask),
+    "learned weights": partial(fit_model, learned_weights),
+    "own vectors": partial(fit_model, build_multitask),
     "MMoE": partial(fit_model, partial(experts, shared=3)),
     "PLE": partial(fit_model, partial(experts, shared=2, own=1)),
-    "own parts, uncertainty": partial(fit_model, uncertainty),
-    "own parts, chosen weight": fit_with_chosen_weight,
+    "own vectors, uncertainty": partial(fit_model, uncertainty),
+    "own vectors, chosen weight": fit_with_chosen_weight,
 }
 DATA: dict[str, Callable[[int], pd.DataFrame]] = {
     "taste": lambda seed: generate_shop(seed=seed).reviews,
