@@ -193,7 +193,7 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
     front = points[on_front(points)].sort_values("hit@10")
     ax = style.axes("hit@10 →", "rmse (stars, up is better)")
     if {f"{metric} {end}" for metric in ("hit@10", "rmse") for end in ("low", "high")} <= set(points):
-        whiskers = {"color": BLUE, "linewidth": 1, "alpha": 0.6}
+        whiskers: dict[str, Any] = {"color": BLUE, "linewidth": 1, "alpha": 0.6}
         ax.hlines(points["rmse"], points["hit@10 low"], points["hit@10 high"], **whiskers)
         ax.vlines(points["hit@10"], points["rmse low"], points["rmse high"], **whiskers)
     ax.plot(points["hit@10"], points["rmse"], "o", color=BLUE, fillstyle="none", label="dominated")
