@@ -252,7 +252,7 @@ def row_ranks(
         order = np.argsort(pd.factorize(test[USER])[0], kind="stable")
     for start in range(0, len(test), block_rows):
         block = order[start : start + block_rows]
-        scores = _scores(recommender, asked.iloc[block], len(catalogue), name)
+        scores = scores_of(recommender, asked.iloc[block], len(catalogue), name)
         rank[block] = metrics.ranks(
             scores, target[block], None if bought is None else _cells([bought[row] for row in block])
         )
@@ -271,7 +271,7 @@ def _kind(ids: pd.Index) -> str:
     return f"{kind} (the first is {shown(ids[0])})"
 
 
-def _scores(recommender: Any, asked: pd.DataFrame, products: int, name: str) -> np.ndarray:
+def scores_of(recommender: Any, asked: pd.DataFrame, products: int, name: str) -> np.ndarray:
     """Return the scores of these rows, floats `[rows, products]`; raise a ValueError that says what is wrong."""
     scores = recommender.scores(asked)
     scores = np.asarray(scores.toarray() if hasattr(scores, "toarray") else scores)  # SciPy's sparse matrices

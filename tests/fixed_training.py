@@ -42,7 +42,7 @@ def ladder(parts: Split) -> tuple[pd.DataFrame, list[np.ndarray]]:
 
 
 def sweep(parts: Split) -> tuple[pd.DataFrame, list[np.ndarray]]:
-    """The scoreboard of three pairs of weights that were trained at once, and their tables."""
+    """The scoreboard of three pairs of weights that were trained at once, and their parameters."""
     from recsys_teach.backend import tf
     from recsys_teach.features import learn_vocabulary
     from recsys_teach.lab.stacking import train_sweep
@@ -51,7 +51,8 @@ def sweep(parts: Split) -> tuple[pd.DataFrame, list[np.ndarray]]:
     tf.keras.utils.set_random_seed(SEED)
     model = build_multitask(learn_vocabulary(parts.train), choose_defaults(*parts))
     trained = train_sweep(model, PAIRS, *parts, epochs=4, batch_size=128, seed=SEED)
-    return trained.board, [trained.user_tables, trained.product_tables, trained.tastes]
+    parts_of = [vars(trained.recommender(pair)).values() for pair in range(len(PAIRS))]
+    return trained.board, [part for parts in parts_of for part in parts if isinstance(part, np.ndarray)]
 
 
 def start(*what: str, users: int = USERS, python: str = sys.executable, **environment: str) -> subprocess.Popen:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from recsys_teach.lab.sweep import Sweep, assemble_sweep
+from recsys_teach.lab.sweep import Factors, Sweep
 
 HACK = "window.hacked=1"
 TEXTS = (
@@ -51,7 +51,9 @@ def sweep(these: Sequence[str] = ALL) -> Sweep:
     table = reviews(these)
     later = (table["product_id"] == these[0]) & (table["user_id"] != these[0])
     rng = np.random.default_rng(0)
-    tables = [rng.normal(size=(2, 1 + len(these), 4 + more)) for more in (1, 2)]
-    tables.append(np.full((2, 4), 0.2))
-    facts = {"mean": 3.0, "users": list(these), "products": list(these)}
-    return assemble_sweep(np.array([(0.5, 1.0), (1.0, 1.0)]), *tables, **facts, train=table[~later], test=table[later])
+    users, products = (rng.normal(size=(2, 1 + len(these), 4 + more)) for more in (1, 2))
+    models = {
+        pair: Factors(list(these), list(these), users[number], products[number], np.full(4, 0.2), 3.0)
+        for number, pair in enumerate([(0.5, 1.0), (1.0, 1.0)])
+    }
+    return Sweep.from_recommenders(models, table[~later], table[later])

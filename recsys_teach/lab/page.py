@@ -6,6 +6,7 @@ be read in a dark theme, and no information is in colour alone.
 
 import base64
 import io
+from collections.abc import Iterable
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ import pandas as pd
 
 from recsys_teach import plots
 from recsys_teach.lab.state import LabState
+from recsys_teach.lab.sweep import BOTH
 from recsys_teach.plots.style import BLUE, GREY, ORANGE, PINK
 from recsys_teach.schema import CATEGORY, TITLE
 
@@ -21,54 +23,59 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 540, 360, 62, 46, 16, 24  # pixels
 
 
 class Scatter:
-    """Draws hit@10 against RMSE: floor, ceiling, all trained pairs, the Pareto front, your point and your trail."""
+    """Draws hit@10 against RMSE: floor, ceiling, all trained pairs, the Pareto front, your point and your trail.
+
+    Pairs that have one of the two only are no points.
+    """
 
     def __init__(self, state: LabState):
-        points = state.sweep.board[["hit@10", "rmse"]]
-        self.floor, self.ceiling = state.sweep.floor, state.sweep.ceiling
-        corners = [points, self.floor[["hit@10", "rmse"]].to_frame().T]
-        if self.ceiling is not None:
-            corners.append(self.ceiling[["hit@10", "rmse"]].to_frame().T)
+        board = state.sweep.board
+        floor, ceiling = state.sweep.floor[BOTH], state.sweep.ceiling
+        corners = [board[BOTH].dropna(), floor.to_frame().T]
+        if ceiling is not None:
+            corners.append(ceiling[BOTH].to_frame().T)
         spread = pd.concat(corners).astype(float)
         margin = 0.08 * (spread.max() - spread.min()).clip(lower=1e-6)
         self.low, self.high = spread.min() - margin, spread.max() + margin
+        self.places = {
+            pair: self.xy(point) for pair, (_, point) in enumerate(board[BOTH].iterrows()) if point.notna().all()
+        }
+        self.still = [*self._axes(), self._baseline(floor, "floor", GREY, square=True)]
+        if ceiling is not None:
+            self.still.append(self._baseline(ceiling, "ceiling", ORANGE, square=False))
+        front = plots.on_front(board)
+        line = _line(sorted(place for pair, place in self.places.items() if front.iloc[pair]))
+        self.still.append(f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
+        self.points = []
+        for pair, (x, y) in self.places.items():
+            fill, name = BLUE if front.iloc[pair] else "none", board.index[pair]
+            look = f'r="5" fill="{fill}" stroke="{BLUE}" stroke-width="2"'
+            self.points.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" {look}/>')
+            if name in ("rating only", "retrieval only"):
+                self.points.append(_text(x, y + 19, name, anchor="middle" if x > LEFT + 40 else "start"))
 
     def xy(self, point: pd.Series) -> tuple[float, float]:
         """Return the pixels of a point; up and right are better."""
-        across, up = (point[["hit@10", "rmse"]] - self.low) / (self.high - self.low)
+        across, up = (point[BOTH] - self.low) / (self.high - self.low)
         return LEFT + float(across) * (WIDTH - LEFT - RIGHT), TOP + float(up) * (HEIGHT - TOP - BOTTOM)
 
     def svg(self, state: LabState) -> str:
         """Return the picture, with a description in words (`aria-label`)."""
         board, pair = state.sweep.board, state.pair
-        front = plots.on_front(board)
-        places = [self.xy(point) for _, point in board.iterrows()]
-        you = places[pair]
-        words = (
-            f"{board.index[pair]}: hit@10 {board['hit@10'].iloc[pair]:.3f}, RMSE {board['rmse'].iloc[pair]:.3f} stars"
-        )
-        shapes = [*self._axes(), self._baseline(self.floor, "floor", GREY, square=True)]
-        if self.ceiling is not None:
-            shapes.append(self._baseline(self.ceiling, "ceiling", ORANGE, square=False))
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in sorted(p for p, on in zip(places, front) if on))
-        shapes.append(f'<polyline points="{line}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
-        trail = " ".join(f"{x:.1f},{y:.1f}" for x, y in (places[visited] for visited in state.trail[-12:]))
-        shapes.append(
-            f'<polyline class="trail" points="{trail}" fill="none" stroke="{PINK}" stroke-width="2" '
-            'stroke-dasharray="2 4" stroke-linecap="round"/>'
-        )
-        for (x, y), on, name in zip(places, front, board.index):
-            fill = BLUE if on else "none"
-            shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{BLUE}" stroke-width="2"/>')
-            if name in ("rating only", "retrieval only"):
-                shapes.append(_text(x, y + 19, name, anchor="middle" if x > LEFT + 40 else "start"))
-        x, y = you
-        shapes.append(
-            f'<circle class="you" cx="{x:.1f}" cy="{y:.1f}" r="11" fill="none" stroke="{PINK}" stroke-width="4"/>'
-        )
-        shapes.append(
-            _text(x, y - 18, f"you: {board.index[pair]}", anchor="end" if x > WIDTH - 110 else "middle", bold=True)
-        )
+        name, (hits, error) = str(board.index[pair]), board[BOTH].iloc[pair]
+        known = ["no hit@10" if np.isnan(hits) else f"hit@10 {hits:.3f}"]
+        known.append("no RMSE" if np.isnan(error) else f"RMSE {error:.3f} stars")
+        words = f"{name}: {', '.join(known)}"
+        trail = _line(self.places[visited] for visited in state.trail[-12:] if visited in self.places)
+        dotted = f'stroke="{PINK}" stroke-width="2" stroke-dasharray="2 4" stroke-linecap="round"'
+        shapes = [*self.still, f'<polyline class="trail" points="{trail}" fill="none" {dotted}/>', *self.points]
+        if pair in self.places:
+            x, y = self.places[pair]
+            ring = f'r="11" fill="none" stroke="{PINK}" stroke-width="4"'
+            shapes.append(f'<circle class="you" cx="{x:.1f}" cy="{y:.1f}" {ring}/>')
+            shapes.append(_text(x, y - 18, f"you: {name}", anchor="end" if x > WIDTH - 110 else "middle", bold=True))
+        else:
+            shapes.append(_text(WIDTH / 2, TOP + 12, f"you, not in the picture: {words}", anchor="middle", bold=True))
         return (
             f'<svg role="img" aria-label="{escape(words)}" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
             f'height="{HEIGHT}" style="max-width:100%;height:auto;font:13px sans-serif">{"".join(shapes)}</svg>'
@@ -98,6 +105,10 @@ class Scatter:
         return lines + mark + _text(x - 10, y + (-10 if square else 20), name, anchor="end")
 
 
+def _line(places: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
 def _text(x: float, y: float, words: str, *, anchor: str = "start", bold: bool = False) -> str:
     weight = ' font-weight="bold"' if bold else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor"{weight}>{escape(words)}</text>'
@@ -107,9 +118,9 @@ def row(state: LabState) -> str:
     """Return the row of the scoreboard, with the difference to the floor in words and signs."""
     table = state.row()
     gains = table["difference"].where(table.index != "rmse", -table["difference"])
-    shown = table.map(lambda value: f"{value:.3f}")
+    shown = table.map(_number)
     shown["difference"] = [
-        f"{value:+.3f} {'better' if gain > 0 else 'worse' if gain < 0 else 'equal'}"
+        "" if np.isnan(gain) else f"{value:+.3f} {'better' if gain > 0 else 'worse' if gain < 0 else 'equal'}"
         for value, gain in zip(table["difference"], gains)
     ]
     pair, name = state.pair, escape(str(state.sweep.board.index[state.pair]))
@@ -121,18 +132,21 @@ def row(state: LabState) -> str:
 
 def recommendations(state: LabState) -> str:
     """Return the shopper's first five products, their moves since the list before, and the shopper's purchases."""
-    lines = []
+    lines, (hits, error) = [], state.sweep.board[BOTH].iloc[state.pair]
     for product, title, category, stars, move, bought in state.top().itertuples(index=False):
+        told = "" if np.isnan(stars) else f" · {stars:.1f} ★"
         sign = "new" if np.isnan(move) else f"▲ {move:.0f}" if move > 0 else f"▼ {-move:.0f}" if move < 0 else ""
         mark = " ✓ bought later" if bought else ""
         name = f"<b>{_foreign(title or product)}</b> · {_foreign(category)}"
-        lines.append(f"<li>{name} · {stars:.1f} ★{mark} <b>{sign}</b></li>")
+        lines.append(f"<li>{name}{told}{mark} <b>{sign}</b></li>")
+    missing = "It recommends nothing: it predicts stars only." if np.isnan(hits) else ""
+    missing = missing or ("It predicts no stars." if np.isnan(error) else "")
     before = state.bought_before()
     owned = [f"{_foreign(t)} ({_foreign(c)})" if c else _foreign(t) for t, c in zip(before[TITLE], before[CATEGORY])]
     return (
         '<div class="lab-list" style="line-height:1.5;overflow-wrap:anywhere">'
         f"For {_foreign(state.shopper)}, who bought: {'; '.join(owned)}"
-        f'<ol style="margin:.4em 0;line-height:1.6;padding-left:2em">{"".join(lines)}</ol></div>'
+        f'<ol style="margin:.4em 0;line-height:1.6;padding-left:2em">{"".join(lines)}</ol>{missing}</div>'
     )
 
 
@@ -165,12 +179,16 @@ def static_picture(state: LabState) -> bytes:
 
 def static_bundle(state: LabState) -> dict[str, str]:
     """Return by MIME type what a page without a kernel shows: a picture, a table, and the table as text."""
-    table = presets(state).map(lambda value: f"{value:.3f}" if isinstance(value, float) else value)
+    table = presets(state).map(lambda value: _number(value) if isinstance(value, float) else value)
     return {
         "image/png": base64.b64encode(static_picture(state)).decode(),
         "text/html": _table(table),
         "text/plain": table.to_string(),
     }
+
+
+def _number(value: float) -> str:
+    return "none" if np.isnan(value) else f"{value:.3f}"
 
 
 def _table(table: pd.DataFrame) -> str:

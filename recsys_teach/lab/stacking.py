@@ -6,23 +6,27 @@ updates all of them. Each model learns exactly what it would learn alone, since 
 parameter, the gradient of its own model's loss.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from recsys_teach._util import progress_bar
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import Ids
-from recsys_teach.lab.sweep import Sweep, assemble_sweep
+from recsys_teach.features import Ids, gather_rows
+from recsys_teach.lab.sweep import Factors, Sweep
 from recsys_teach.multitask import MultitaskModel, check_weights
 from recsys_teach.ranking import FactorHead
 from recsys_teach.schema import PRODUCT, RATING, USER
-from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.towers import ProductTower, UserTower, training_rows
 from recsys_teach.training import train_model
 
 WIDTH = 16  # the columns of a batch are a multiple of it: TensorFlow compiles code for every new shape
+UNTRAINED = {"optimizer": None, "epochs_trained": 0}  # of a model: it is trained from the beginning
 Weights = Sequence[tuple[float, float]]  # rating_weight and retrieval_weight of each pair
 
 
@@ -168,6 +172,34 @@ class StackedModel(tfrs.Model):
         return users, products, head.spread * taste
 
 
+class OneOfMany:
+    """One of the models that were trained one after another, as a recommender.
+
+    Args:
+        model: what they have in common. It keeps parameters of its own, which are put back after every answer.
+        parameters: those of this model, from `get_weights`.
+    """
+
+    def __init__(self, model: MultitaskModel, parameters: list[np.ndarray]):
+        self.model, self.parameters = model, parameters
+
+    @property
+    def products(self) -> list[str]:
+        return self.model.products
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """Return the score of every product for each row's user, `[rows, products]`."""
+        with _restored(self.model):
+            self.model.set_weights(self.parameters)
+            return self.model.scores(reviews)
+
+    def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
+        """Return the predicted stars of each row, `[rows]`."""
+        with _restored(self.model):
+            self.model.set_weights(self.parameters)
+            return self.model.ratings(reviews)
+
+
 def train_sweep(
     model: MultitaskModel,
     weights: Weights,
@@ -175,25 +207,84 @@ def train_sweep(
     test: pd.DataFrame,
     *,
     oracle: Any = None,
+    visible: Sequence[str] = (),
     after_epoch: Callable[[int], None] | None = None,
     **settings: Any,
 ) -> Sweep:
-    """Train a copy of `model` for each pair of weights, all in one run, and score them on the test rows.
+    """Train a copy of `model` for each pair of weights, and score them on the test rows.
 
-    `oracle` is a generated shop's `Oracle`, if there is one; `after_epoch` and the `settings` are those of
-    `train_model`: epochs, batch_size, learning_rate, seed. `model` itself stays untrained, and can be used again.
+    Models that can be stacked are trained in one run: those of ids alone, with a `FactorHead`, none of whose classes is
+    a subclass. Others are trained one pair after another, each as it would be alone after
+    `tf.keras.utils.set_random_seed(seed)`, which takes as many times as long.
+
+    `oracle` and `visible` are those of `Sweep.from_recommenders`, the `settings` those of `train_model`: epochs,
+    batch_size, learning_rate, seed. `after_epoch` is called with the number of each epoch, from 1, which goes on from
+    pair to pair. `model` itself stays untrained, and can be used again.
     """
+    pairs = [(float(rating), float(retrieval)) for rating, retrieval in dict.fromkeys(map(tuple, weights))]
+    train_all = _train_stacked if _can_be_stacked(model) else _train_one_by_one
+    recommenders = train_all(model, pairs, train, after_epoch=after_epoch, **settings)
+    return Sweep.from_recommenders(dict(zip(pairs, recommenders)), train, test, oracle=oracle, visible=visible)
+
+
+def _can_be_stacked(model: MultitaskModel) -> bool:
+    """Return whether `StackedModel` computes what this model does; of a subclass, it can't know."""
+    classes = [(model, MultitaskModel), (model.user_tower, UserTower), (model.product_tower, ProductTower)]
+    if any(type(part) is not expected for part, expected in classes) or type(model.ranking.head) is not FactorHead:
+        return False
+    return not any(tower.words or tower.dense for tower in (model.user_tower, model.product_tower))
+
+
+def _train_stacked(model: MultitaskModel, weights: Weights, train: pd.DataFrame, **settings: Any) -> list[Factors]:
+    """Train all pairs in one run, and return the recommender of each."""
     stack = StackedModel(model, weights)
-    train_model(stack, train, after_epoch=after_epoch, **settings)
-    head = model.ranking.head
-    vocabulary = model.user_tower.vocabulary
-    return assemble_sweep(
-        np.array(weights, float),
-        *stack.tables(),
-        mean=float(head.mean),
-        users=vocabulary.users,
-        products=vocabulary.products,
-        train=train,
-        test=test,
-        oracle=oracle,
-    )
+    train_model(stack, train, **settings)
+    vocabulary, head = model.user_tower.vocabulary, model.ranking.head
+    names = vocabulary.users, vocabulary.products
+    return [Factors(*names, *tables, mean=float(head.mean), own_dim=head.own_dim) for tables in zip(*stack.tables())]
+
+
+def _train_one_by_one(
+    model: MultitaskModel,
+    weights: Weights,
+    train: pd.DataFrame,
+    *,
+    after_epoch: Callable[[int], None] | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> list[OneOfMany]:
+    """Train one pair after another from the same parameters, and return the recommender of each."""
+    for pair in weights:
+        check_weights(*pair)
+    rows = training_rows(train[:1], model.user_tower, model.product_tower)
+    model.compute_loss(gather_rows(rows, [0, 0]), training=True)  # makes all variables
+    epoch = count(1)
+    recommenders = []
+    with _restored(model), progress_bar(total=len(weights), desc="train_sweep", unit="pair") as bar:
+        parameters = model.get_weights()
+        for rating_weight, retrieval_weight in weights:
+            _set(model, parameters, UNTRAINED | {"rating_weight": rating_weight, "retrieval_weight": retrieval_weight})
+            tf.keras.utils.set_random_seed(seed)
+            told = (lambda _: after_epoch(next(epoch))) if after_epoch else None
+            train_model(model, train, seed=seed, after_epoch=told, **settings)
+            recommenders.append(OneOfMany(model, model.get_weights()))
+            bar.update()
+    return recommenders
+
+
+@contextmanager
+def _restored(model: MultitaskModel) -> Iterator[None]:
+    """Put a model's parameters and settings back at the end of the block."""
+    parameters = model.get_weights()
+    settings = {name: getattr(model, name, None) for name in ("rating_weight", "retrieval_weight")}
+    settings |= {name: getattr(model, name, value) for name, value in UNTRAINED.items()}
+    try:
+        yield
+    finally:
+        _set(model, parameters, settings)
+
+
+def _set(model: MultitaskModel, parameters: list[np.ndarray], settings: dict[str, Any]) -> None:
+    model.set_weights(parameters)
+    for name, value in settings.items():
+        setattr(model, name, value)

@@ -8,11 +8,12 @@ import math
 import numpy as np
 import pandas as pd
 
-from recsys_teach.lab.sweep import Sweep
-from recsys_teach.schema import CATEGORY, PRODUCT, TITLE
+from recsys_teach.lab.sweep import BOTH, LAST, Shopper, Sweep
+from recsys_teach.schema import PRODUCT
 
 MAX_WEIGHT = 1000.0
 ORIGINAL = (0.5 / 32, 0.5)  # 0.5 and 0.5 where TFRS averages ratings over batches of 32 and sums retrieval
+SHOWN = 5  # products of a list
 BEYOND = 20.0  # the specialists' place on the scale of log2 ratios, further out than any other pair
 
 
@@ -25,7 +26,7 @@ class LabState:
 
     def __init__(self, sweep: Sweep):
         self.sweep = sweep
-        self.shoppers = _shoppers(sweep)
+        self.shoppers = [one.user for one in sweep.shoppers]
         self.shopper = self.shoppers[0]
         self.rating_weight, self.retrieval_weight = self.presets["best of both"]
         self.trail: list[int] = []  # the pairs that were shown, in order, without repetitions in a row
@@ -85,45 +86,44 @@ class LabState:
         table = pd.DataFrame({"model": model, "floor": floor, "difference": model - floor})
         return table if self.sweep.ceiling is None else table.assign(ceiling=self.sweep.ceiling)
 
-    def top(self, k: int = 5) -> pd.DataFrame:
-        """Return the shopper's first `k` products: `product_id`, `title`, `category`, predicted `stars`, `move` (places
-        gained since the list before, negative if lost, NaN if it is new), and whether it was `bought` later."""
-        user = self.sweep.users.index(self.shopper) + 1
-        model = self.sweep.recommender(self.pair)
-        best = self._best(k)
-        table = self.sweep.catalogue.iloc[best].reset_index(drop=True)
-        table["stars"] = model.stars(np.full(len(best), user), best + 1)
-        now = list(table[PRODUCT])
+    def top(self, k: int = SHOWN) -> pd.DataFrame:
+        """Return the shopper's first `k` products, ten at most: `product_id`, `title`, `category`, predicted `stars`
+        (NaN if the model predicts none), `move` (places gained since the list before, negative if lost, NaN if it is
+        new), and whether it was `bought` later. There are none if the model doesn't recommend."""
+        places = self._list()[:k]
+        now = [product for product, _ in places]
+        table = self._described(now)
+        table["stars"] = [stars for _, stars in places]
         table["move"] = [self._before.index(p) - i if p in self._before else np.nan for i, p in enumerate(now)]
         if not self._before:
             table["move"] = 0.0
-        later = self.sweep.bought_later
-        table["bought"] = np.isin(best + 1, later[later[:, 0] == user, 1])
+        table["bought"] = table[PRODUCT].isin(self._purchases.later)
         return table
 
-    def bought_before(self, last: int = 5) -> pd.DataFrame:
-        """Return the shopper's last purchases in the training rows, newest first: `product_id`, `title`, `category`."""
-        user = self.sweep.users.index(self.shopper) + 1
-        products = self.sweep.bought[self.sweep.bought[:, 0] == user, 1][::-1][:last]
-        return self.sweep.catalogue.iloc[products - 1][[PRODUCT, TITLE, CATEGORY]].reset_index(drop=True)
+    def bought_before(self, last: int = LAST) -> pd.DataFrame:
+        """Return the shopper's last purchases in the training rows, five at most, newest first: `product_id`, `title`,
+        `category`."""
+        return self._described(self._purchases.bought[:last])
+
+    @property
+    def _purchases(self) -> Shopper:
+        return self.sweep.shoppers[self.shoppers.index(self.shopper)]
+
+    def _list(self) -> list[tuple[str, float]]:
+        """Return the shopper's products by the pair that is shown, best first, with their predicted stars."""
+        return self.sweep.lists[self.pair][self.shoppers.index(self.shopper)]
+
+    def _described(self, products: list[str]) -> pd.DataFrame:
+        """Return the rows of the catalogue for these products."""
+        return self.sweep.catalogue.set_index(PRODUCT).loc[products].reset_index()
 
     def _moved(self) -> None:
         pair = self.pair
         if not self.trail or self.trail[-1] != pair:
             self.trail.append(pair)
-        now = list(self.sweep.catalogue[PRODUCT].iloc[self._best(5)])
-        if now != self._now:
+        now = [product for product, _ in self._list()[:SHOWN]]
+        if now and now != self._now:
             self._before, self._now = self._now, now
-
-    def _best(self, k: int) -> np.ndarray:
-        """Return the positions in the catalogue of the shopper's best products that they don't own yet, best first."""
-        user = self.sweep.users.index(self.shopper) + 1
-        model = self.sweep.recommender(self.pair)
-        scores = model.scores(pd.DataFrame({"user_id": [self.shopper]}))[0]
-        owned = self.sweep.bought[self.sweep.bought[:, 0] == user, 1] - 1
-        scores[owned] = -np.inf
-        best = np.argsort(-scores, kind="stable")[:k]
-        return best[scores[best] > -np.inf]
 
 
 def place(rating_weight: float, retrieval_weight: float) -> float:
@@ -136,23 +136,14 @@ def place(rating_weight: float, retrieval_weight: float) -> float:
 
 
 def _balance(sweep: Sweep) -> np.ndarray:
-    """Return for each pair the share of the gap from floor to ceiling (or best pair) closed at its weaker task."""
-    floor = sweep.floor
-    board = sweep.board[["hit@10", "rmse"]]
-    top = (
-        sweep.ceiling
-        if sweep.ceiling is not None
-        else pd.Series({"hit@10": board["hit@10"].max(), "rmse": board["rmse"].min()})
-    )
-    gap = (top - floor)[["hit@10", "rmse"]].abs()  # if no pair reaches the floor, further below is still worse
-    shares = (board - floor)[["hit@10", "rmse"]] * [1, -1] / gap
-    return shares.min(axis=1).fillna(-np.inf).to_numpy()
+    """Return for each pair the share of the gap from floor to ceiling (or best pair) closed at its weaker task.
 
-
-def _shoppers(sweep: Sweep, count: int = 12) -> list[str]:
-    """Return users to show: those with the most held-back purchases among users with five purchases or more."""
-    size = len(sweep.users) + 1
-    before, later = (np.bincount(rows[:, 0], minlength=size)[1:] for rows in (sweep.bought, sweep.bought_later))
-    held_back = np.where(before >= min(5, int(np.max(before))), later, -1)
-    order = pd.Series(held_back).sort_values(ascending=False, kind="stable").index
-    return [sweep.users[user] for user in order[:count]]
+    It is -inf for a pair that has one task only.
+    """
+    floor, board = sweep.floor[BOTH], sweep.board[BOTH]
+    top = pd.Series({"hit@10": board["hit@10"].max(), "rmse": board["rmse"].min()})
+    if sweep.ceiling is not None:
+        top = sweep.ceiling[BOTH]
+    gap = (top - floor).abs()  # if no pair reaches the floor, further below is still worse
+    shares = (board - floor) * [1, -1] / gap
+    return shares.min(axis=1).where(board.notna().all(axis=1), -np.inf).fillna(-np.inf).to_numpy()

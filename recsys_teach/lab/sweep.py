@@ -1,4 +1,7 @@
-"""A sweep: many models that differ only in the weights of their two tasks, as plain arrays that can be saved.
+"""A sweep: what the weight lab shows of models that differ only in the weights of their two tasks.
+
+That is their scores and some users' lists, and nothing about how the models work: any recommenders will do, and the
+file of a sweep is small. `Factors` is the recommender of a stacked model.
 
 A trained pair of towers and its rating head are two tables, which is all that recommending by ids needs:
 
@@ -11,21 +14,28 @@ The vector and the biases of an id are side by side in its row. So a sweep needs
 import json
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from recsys_teach._util import atomic_write
+from recsys_teach._util import atomic_write, escape_controls
 from recsys_teach.baselines import DampedBiases, Popularity
-from recsys_teach.evaluation import scoreboard
-from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER, first_texts
+from recsys_teach.evaluation import ANSWERS, scoreboard, scores_of
+from recsys_teach.schema import CATEGORIES, CATEGORY, PRODUCT, RATING, TIMESTAMP, TITLE, USER, first_texts
 
-FORMAT = "recsys-teach sweep 2"
-ROWS = ("bought", "bought_later")
-ARRAYS = ("weights", "user_tables", "product_tables", "tastes", *ROWS)
+FORMAT = "recsys-teach sweep 3"
+STORED = {"movielens": Path(__file__).with_name("movielens.json")}  # tools/movielens_sweep.py writes it
+TABLES = ("board", "baselines", "catalogue")
+TEXTS = (TITLE, CATEGORY, CATEGORIES)  # what describes a product
+BOTH = ["hit@10", "rmse"]  # the metrics of the two tasks
+SHOPPERS, PLACES, LAST = 12, 10, 5  # users to show, products in a list, earlier purchases shown beside it
+
+Lists = list[list[tuple[str, float]]]  # [shoppers][places]: products with their predicted stars, the best first
 
 
 @dataclass(frozen=True)
@@ -64,27 +74,97 @@ def row_numbers(names: Sequence[str], wanted: pd.Series) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Shopper:
+    """A user whose lists are shown, and products that they bought."""
+
+    user: str
+    bought: list[str]  # the last ones of the training rows, newest first
+    later: list[str]  # those of the test rows that are in one of the user's lists
+
+
+@dataclass(frozen=True, eq=False)
 class Sweep:
-    """Models by the weights of their tasks, their scores on the test rows, and the baselines' scores."""
+    """Models by the weights of their tasks, their scores on the test rows, and what they recommend to some users."""
 
     weights: np.ndarray  # [pairs, 2]: rating_weight, retrieval_weight
-    user_tables: np.ndarray  # [pairs, 1 + users, dim + 1], see `Factors`
-    product_tables: np.ndarray  # [pairs, 1 + products, dim + 2]
-    tastes: np.ndarray  # [pairs, dim]
-    mean: float
-    users: list[str]
-    catalogue: pd.DataFrame  # [products]: product_id, title, category
-    bought: np.ndarray  # [training rows, 2]: rows of the tables, in order of time if it is known
-    bought_later: np.ndarray  # [test rows, 2], the same
     board: pd.DataFrame  # [pairs]: the scoreboard of the models, by `name_of_pair`
     baselines: pd.DataFrame  # the scoreboard of popularity, damped biases and, in a generated shop, the oracle
+    shoppers: list[Shopper]
+    lists: list[Lists]  # [pairs]: ten products at most that a shopper doesn't own; stars are NaN if none are predicted
+    catalogue: pd.DataFrame  # [products that are in a list, or were bought before]: product_id, title, category
+    recommenders: list[Any] = field(repr=False)  # [pairs]; None for a pair that comes from a file
 
-    def recommender(self, pair: int) -> Factors:
-        """Return the model of this pair of weights."""
-        tables = self.user_tables[pair], self.product_tables[pair], self.tastes[pair]
-        return Factors(self.users, list(self.catalogue[PRODUCT]), *tables, self.mean)
+    @classmethod
+    def from_recommenders(
+        cls,
+        recommenders: Mapping[tuple[float, float], Any],
+        train: pd.DataFrame,
+        test: pd.DataFrame,
+        *,
+        oracle: Any = None,
+        visible: Sequence[str] = (),
+    ) -> "Sweep":
+        """Score recommenders on the test rows, beside the baselines, and return what the lab shows of them.
 
-    @property
+        Args:
+            recommenders: by `(rating_weight, retrieval_weight)`. One without `scores` gets no lists, one without
+                `ratings` no stars. A list of recommenders is one model, trained with several seeds: its scores are the
+                means over the trainings, its lists are those of the first.
+            oracle: a generated shop's `Oracle`, if there is one.
+            visible: see `scoreboard`.
+
+        Raises:
+            ValueError: there are no recommenders, or their weights are none; there are no ratings to compare stars
+                with; or the scoreboard refuses a recommender.
+        """
+        weights = _as_weights(recommenders)
+        if any(RATING not in part or part[RATING].isna().all() for part in (train, test)):
+            remedy = "the lab weighs stars against purchases, so take reviews with ratings."
+            raise ValueError(f"the training rows or the test rows have no ratings: {remedy}")
+        models = {f"the pair {pair}": one for pair, one in recommenders.items()}  # two may have the same short name
+        rivals = {"popularity": Popularity(train), "damped biases": DampedBiases(train)}
+        rivals |= {"oracle": oracle} if oracle else {}
+        board = scoreboard(models | rivals, train, test, visible=visible)
+        board.attrs = {}
+
+        users, facts = _shoppers(train, test), _facts(train, test)
+        before, later = (_purchases(part, users) for part in (train, test))
+        asked = pd.concat([test, train]).drop_duplicates(USER).set_index(USER).loc[users].reset_index()
+        asked = asked[[column for column in asked if column not in ANSWERS or column in visible]]
+        read = facts[[column for column in facts if column in train]]
+        lists = [
+            _lists(one[0] if isinstance(one, list) else one, asked, before, read, name=name)
+            for name, one in models.items()
+        ]
+        shoppers = [
+            Shopper(user, bought[: -LAST - 1 : -1], [one for one in dict.fromkeys(afterwards) if one in listed])
+            for user, bought, afterwards, listed in zip(users, before, later, _listed(lists))
+        ]
+        products = {product for one in shoppers for product in one.bought}.union(*_listed(lists))
+        catalogue = facts.reindex(sorted(products), fill_value="").rename_axis(PRODUCT).reset_index()
+        catalogue[TITLE] = catalogue[TITLE].where(catalogue[TITLE] != "", catalogue[PRODUCT])
+        return cls(
+            weights=weights,
+            board=board.iloc[: len(weights)].set_axis(_names(weights)).rename_axis("model"),
+            baselines=board.iloc[len(weights) :],
+            shoppers=shoppers,
+            lists=lists,
+            catalogue=catalogue[[PRODUCT, TITLE, CATEGORY]],
+            recommenders=list(recommenders.values()),
+        )
+
+    def recommender(self, pair: int) -> Any:
+        """Return the model of this pair of weights, or the list of its trainings.
+
+        Raises:
+            ValueError: the pair comes from a file, which holds no models.
+        """
+        if self.recommenders[pair] is None:
+            missing = f"there is no model of {self.board.index[pair]}, since the file of a sweep holds none"
+            raise ValueError(f"{missing}: train this pair again to have one, for instance with train_sweep.")
+        return self.recommenders[pair]
+
+    @cached_property
     def floor(self) -> pd.Series:
         """The best score of the baselines, by metric."""
         board = self.baselines.drop("oracle", errors="ignore")
@@ -97,45 +177,53 @@ class Sweep:
 
     def joined(self, other: "Sweep") -> "Sweep":
         """Return a sweep of these pairs and those of another one on the same training and test rows."""
-        same = self.users == other.users and self.catalogue.equals(other.catalogue)
-        same = same and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ROWS)
-        if not (same and np.isclose(self.mean, other.mean)):
-            raise ValueError("these sweeps are of different rows or heads: only sweeps on the same rows can be joined.")
+        if not _have_same_rows(self, other):
+            raise ValueError("these sweeps are of different rows: only sweeps on the same rows can be joined.")
+        later = [dict.fromkeys([*ours.later, *theirs.later]) for ours, theirs in zip(self.shoppers, other.shoppers)]
         return replace(
             self,
             weights=np.concatenate([self.weights, other.weights]),
-            user_tables=np.concatenate([self.user_tables, other.user_tables]),
-            product_tables=np.concatenate([self.product_tables, other.product_tables]),
-            tastes=np.concatenate([self.tastes, other.tastes]),
             board=pd.concat([self.board, other.board]),
+            shoppers=[replace(one, later=list(products)) for one, products in zip(self.shoppers, later)],
+            lists=[*self.lists, *other.lists],
+            catalogue=pd.concat([self.catalogue, other.catalogue]).drop_duplicates(PRODUCT, ignore_index=True),
+            recommenders=[*self.recommenders, *other.recommenders],
         )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write arrays and JSON to one file (numpy's `.npz`, no pickle), or leave an old file as it is."""
-        facts = {"format": FORMAT, "mean": self.mean, "users": self.users}
-        facts["catalogue"] = self.catalogue.to_dict("list")
-        facts |= {name: getattr(self, name).to_dict("split") for name in ("board", "baselines")}
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        with atomic_write(path) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, json=np.array(json.dumps(facts)), **arrays)
+        """Write all but the recommenders to one JSON file, or leave an old file as it is."""
+        facts: dict[str, Any] = {"format": FORMAT, "weights": self.weights.tolist()}
+        for name in TABLES:
+            table = getattr(self, name).astype(object)
+            facts[name] = table.where(table.notna(), None).to_dict("split")
+        facts["shoppers"] = [asdict(one) for one in self.shoppers]
+        facts["lists"] = [
+            [[(product, None if math.isnan(stars) else stars) for product, stars in one] for one in lists]
+            for lists in self.lists
+        ]
+        text = json.dumps(facts, allow_nan=False, separators=(",", ":"))
+        with atomic_write(path) as unfinished:
+            unfinished.write_text(f"{text}\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Sweep":
-        """Read a file that `save` wrote.
+        """Read a file that `save` wrote, or the sweep that comes with the package: "movielens".
+
+        That one is of `split_at_random(load_reviews("movielens"), seed=0)`, by `tools/movielens_sweep.py`.
 
         Raises:
             FileNotFoundError, OSError: there is no such file, or it can't be read.
-            ValueError: it isn't a sweep of this version, or its arrays don't have the shapes of one.
+            ValueError: it isn't a sweep of this version, or its parts don't fit together.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                facts, arrays = json.loads(str(file["json"])), {name: file[name] for name in ARRAYS}
+            facts = json.loads(Path(STORED.get(str(path), path)).read_text(encoding="utf-8"))
             if facts.pop("format") != FORMAT:
                 raise ValueError(f"its format isn't {FORMAT!r}")
-            facts["catalogue"] = pd.DataFrame(facts["catalogue"])[[PRODUCT, TITLE, CATEGORY]]
-            facts |= {name: pd.DataFrame(**facts[name]).rename_axis("model") for name in ("board", "baselines")}
-            sweep = cls(**facts, **arrays)
-            _check_shapes(sweep)
+            for name in TABLES:
+                table = facts[name]
+                facts[name] = pd.DataFrame(table["data"], columns=table["columns"]).set_axis(table["index"])
+            facts["shoppers"] = [Shopper(**one) for one in facts["shoppers"]]
+            sweep = _from_facts(**facts)
         except FileNotFoundError:
             message = f"there is no file {path}: save a sweep there first, with its method save."
             raise FileNotFoundError(message) from None
@@ -147,51 +235,128 @@ class Sweep:
         return sweep
 
 
-def _check_shapes(sweep: Sweep) -> None:
-    """Raise a ValueError if the arrays of a sweep don't fit together."""
-    pairs, users, products = len(sweep.board), len(sweep.users), len(sweep.catalogue)
-    dim = sweep.user_tables.shape[-1] - 1
-    shapes = {"weights": (pairs, 2), "user_tables": (pairs, 1 + users, dim + 1)}
-    shapes |= {"product_tables": (pairs, 1 + products, dim + 2), "tastes": (pairs, dim)}
-    shapes |= {name: (len(getattr(sweep, name)), 2) for name in ROWS}
-    for name, shape in shapes.items():
-        array = getattr(sweep, name)
-        if array.shape != shape or 0 in shape or array.dtype.kind not in "iuf":
-            raise ValueError(f"{name} is {array.dtype} {array.shape}: expected numbers {shape}")
-
-
-def assemble_sweep(
-    weights: np.ndarray,
-    user_tables: np.ndarray,
-    product_tables: np.ndarray,
-    tastes: np.ndarray,
-    *,
-    mean: float,
-    users: list[str],
-    products: list[str],
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    oracle: Any = None,
+def _from_facts(
+    weights: list, board: pd.DataFrame, baselines: pd.DataFrame, shoppers: list[Shopper], lists: list, catalogue: Any
 ) -> Sweep:
-    """Make a sweep of these tables, scored on the test rows beside the baselines; see `Sweep` for the arguments."""
-    titles = [title or product for title, product in zip(first_texts(train, TITLE, products), products)]
-    catalogue = pd.DataFrame({PRODUCT: products, TITLE: titles, CATEGORY: first_texts(train, CATEGORY, products)})
-    in_time = (rows.sort_values(TIMESTAMP, kind="stable") if TIMESTAMP in rows else rows for rows in (train, test))
-    bought, bought_later = (
-        np.stack([row_numbers(users, rows[USER]), row_numbers(products, rows[PRODUCT])], axis=1) for rows in in_time
-    )
-    rivals = {"popularity": Popularity(train), "damped biases": DampedBiases(train)} | (
-        {"oracle": oracle} if oracle else {}
-    )
-    empty = pd.DataFrame()
+    """Return the sweep that was read from a file; raise an error if its parts don't fit together."""
     sweep = Sweep(
-        weights, user_tables, product_tables, tastes, mean, users, catalogue, bought, bought_later, empty, empty
+        weights=_as_weights(weights),
+        board=board.astype(float).rename_axis("model"),
+        baselines=baselines.astype(float).rename_axis("model"),
+        shoppers=shoppers,
+        lists=[
+            [[(product, math.nan if stars is None else float(stars)) for product, stars in one] for one in of_pair]
+            for of_pair in lists
+        ],
+        catalogue=catalogue[[PRODUCT, TITLE, CATEGORY]],
+        recommenders=[None] * len(weights),
     )
-    models = {str(pair): sweep.recommender(pair) for pair in range(len(weights))}  # two may have the same name
-    board = scoreboard(models | rivals, train, test)
-    board.attrs = {}
-    own = board.iloc[: len(weights)].set_axis([name_of_pair(*pair) for pair in weights]).rename_axis("model")
-    return replace(sweep, board=own, baselines=board.iloc[len(weights) :])
+    known = set(sweep.catalogue[PRODUCT])
+    products = {product for one in shoppers for product in (*one.bought, *one.later)}.union(*_listed(sweep.lists))
+    texts = [*sweep.catalogue.to_numpy().flat, *baselines.index, *(one.user for one in shoppers)]
+    numbers = [*board.to_numpy().flat, *baselines.to_numpy().flat]
+    numbers += [stars for of_pair in sweep.lists for one in of_pair for _, stars in one]
+    sound = (
+        list(board.index) == _names(sweep.weights)
+        and list(board) == list(baselines)
+        and sweep.floor[BOTH].notna().all()
+        and {len(of_pair) for of_pair in lists} == {len(shoppers)} == {len({one.user for one in shoppers})}
+        and len(lists) == len(weights)
+        and len(known) == len(sweep.catalogue)
+        and products <= known
+        and all(isinstance(text, str) for text in texts)
+        and not any(math.isinf(number) for number in numbers)
+    )
+    if not sound:
+        raise ValueError("its parts don't fit together")
+    return sweep
+
+
+def _as_weights(pairs: Iterable) -> np.ndarray:
+    """Return pairs of weights as an array `[pairs, 2]`; raise a ValueError if they are none."""
+    given = list(pairs)
+    try:
+        weights = np.array([(float(rating), float(retrieval)) for rating, retrieval in given])
+    except (TypeError, ValueError):
+        weights = np.array([])
+    if not (weights.size and np.isfinite(weights).all() and (weights >= 0).all() and weights.any(axis=1).all()):
+        expected = "expected one pair (rating_weight, retrieval_weight) or more, of numbers of 0 or more, not both 0."
+        raise ValueError(f"the weights are {escape_controls(given, 80)}: {expected}")
+    return weights
+
+
+def _names(weights: np.ndarray) -> list[str]:
+    return [name_of_pair(*pair) for pair in weights]
+
+
+def _shoppers(train: pd.DataFrame, test: pd.DataFrame) -> list[str]:
+    """Return users to show: those with the most held-back purchases among users with five purchases or more."""
+    before = train[USER].value_counts().sort_index()
+    later = test[USER].value_counts().reindex(before.index, fill_value=0)
+    held_back = later.where(before >= min(5, before.max()), -1)
+    return held_back.sort_values(ascending=False, kind="stable").index[:SHOPPERS].tolist()
+
+
+def _purchases(reviews: pd.DataFrame, users: Sequence[str]) -> list[list[str]]:
+    """Return the products of each of these users' reviews, in order of time if it is known."""
+    theirs = reviews[reviews[USER].isin(users)]
+    if TIMESTAMP in reviews:
+        theirs = theirs.sort_values(TIMESTAMP, kind="stable")
+    products = {user: of_user.tolist() for user, of_user in theirs.groupby(USER)[PRODUCT]}
+    return [products.get(user, []) for user in users]
+
+
+def _facts(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """Return what the reviews say about each product: title, category and categories, "" where they say nothing."""
+    reviews = pd.concat([train, test])
+    products = pd.Index(reviews[PRODUCT].unique())
+    return pd.DataFrame({column: first_texts(reviews, column, products) for column in TEXTS}, index=products)
+
+
+def _lists(recommender: Any, asked: pd.DataFrame, owned: list[list[str]], facts: pd.DataFrame, *, name: str) -> Lists:
+    """Return the best products for the user of each row that `owned` doesn't hold, and their predicted stars.
+
+    `facts` are the columns that describe products, by product.
+    """
+    if not hasattr(recommender, "scores"):
+        return [[] for _ in owned]
+    products = pd.Index(recommender.products)
+    best = []
+    for scores, bought in zip(scores_of(recommender, asked, len(products), name), owned):
+        scores = np.where(products.isin(bought), -np.inf, scores)
+        order = np.argsort(-scores, kind="stable")[:PLACES]
+        best.append(products[order[scores[order] > -np.inf]])
+    counts = [len(one) for one in best]
+    listed = np.concatenate(best)
+    stars = np.full(len(listed), np.nan)
+    if hasattr(recommender, "ratings") and len(listed):
+        pairs = asked.iloc[np.repeat(np.arange(len(best)), counts)].reset_index(drop=True)
+        pairs = pairs.assign(**{PRODUCT: listed}, **facts.reindex(listed, fill_value="").reset_index(drop=True))
+        stars = np.asarray(recommender.ratings(pairs), float).round(3)
+    places = list(zip(listed.tolist(), stars.tolist()))
+    ends = np.cumsum(counts)
+    return [places[end - count : end] for end, count in zip(ends, counts)]
+
+
+def _listed(lists: list[Lists]) -> list[set[str]]:
+    """Return for each shopper all products that any pair lists."""
+    return [{product for one in of_shopper for product, _ in one} for of_shopper in zip(*lists)]
+
+
+def _have_same_rows(one: Sweep, two: Sweep) -> bool:
+    """Return whether two sweeps have the same shoppers, with the same purchases, and equal baselines."""
+    in_both = [ours & theirs for ours, theirs in zip(_listed(one.lists), _listed(two.lists))]
+    ours, theirs = (
+        [(shopper.user, shopper.bought, both & set(shopper.later)) for shopper, both in zip(sweep.shoppers, in_both)]
+        for sweep in (one, two)
+    )
+    return (
+        len(one.shoppers) == len(two.shoppers)
+        and ours == theirs
+        and list(one.baselines.index) == list(two.baselines.index)
+        and list(one.baselines) == list(two.baselines)
+        and np.allclose(one.baselines, two.baselines, equal_nan=True)
+    )
 
 
 def name_of_pair(rating_weight: float, retrieval_weight: float) -> str:

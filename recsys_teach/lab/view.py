@@ -122,7 +122,8 @@ class WeightLab:
             self.render()
 
     def render(self) -> None:
-        """Show the state."""
+        """Show the state, the picture first."""
+        self.picture.value = self.scatter.svg(self.state)
         self._syncing = True
         try:
             values = (self.state.rating_weight, self.state.retrieval_weight)
@@ -132,7 +133,6 @@ class WeightLab:
             self.ratio.value = self.state.pair
         finally:
             self._syncing = False
-        self.picture.value = self.scatter.svg(self.state)
         self.row.value = page.row(self.state)
         self.list.value = page.recommendations(self.state)
 

@@ -186,10 +186,16 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
     """Plot retrieval (`hit@10`, right is better) against ratings (`rmse`, up is better), a point for each row.
 
     Points on the Pareto front are filled and joined, dominated ones hollow; they are named where there is room. `floor`
-    and `ceiling` are the best of the baselines and the oracle: Series with `hit@10` and `rmse`.
+    and `ceiling` are the best of the baselines and the oracle: Series with `hit@10` and `rmse`. If `points` are of a
+    scoreboard with intervals, a thin line shows each. A row without one of the two isn't drawn.
     """
+    points = points.dropna(subset=["hit@10", "rmse"])
     front = points[on_front(points)].sort_values("hit@10")
     ax = style.axes("hit@10 →", "rmse (stars, up is better)")
+    if {f"{metric} {end}" for metric in ("hit@10", "rmse") for end in ("low", "high")} <= set(points):
+        whiskers: dict[str, Any] = {"color": BLUE, "linewidth": 1, "alpha": 0.6}
+        ax.hlines(points["rmse"], points["hit@10 low"], points["hit@10 high"], **whiskers)
+        ax.vlines(points["hit@10"], points["rmse low"], points["rmse high"], **whiskers)
     ax.plot(points["hit@10"], points["rmse"], "o", color=BLUE, fillstyle="none", label="dominated")
     ax.plot(front["hit@10"], front["rmse"], "o-", color=BLUE, label="Pareto front")
     ax.plot(floor["hit@10"], floor["rmse"], "s", color=GREY, markersize=11, label="floor")
@@ -204,11 +210,15 @@ def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = N
 
 
 def on_front(points: pd.DataFrame) -> pd.Series:
-    """Return for each point whether no other is at least as good in `hit@10` and `rmse`, and better in one."""
+    """Return for each point whether no other is at least as good in `hit@10` and `rmse`, and better in one.
+
+    A point that has one of the two only, and NaN for the other, is not on the front.
+    """
     hits, errors = points["hit@10"].to_numpy(), points["rmse"].to_numpy()
     as_good = (hits[None, :] >= hits[:, None]) & (errors[None, :] <= errors[:, None])
     better = (hits[None, :] > hits[:, None]) | (errors[None, :] < errors[:, None])
-    return pd.Series(~(as_good & better).any(axis=1), points.index)
+    known = ~np.isnan(hits) & ~np.isnan(errors)
+    return pd.Series(known & ~(as_good & better).any(axis=1), points.index)
 
 
 def show(picture: Picture) -> None:

@@ -13,6 +13,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -123,12 +124,15 @@ def _distances(box: Bbox, pixels: np.ndarray) -> np.ndarray:
 
 
 def _pixels_of_lines(ax: Axes) -> np.ndarray:
-    """Return the pixels of these axes' lines and markers, `[pixels, 2]`."""
+    """Return the pixels of these axes' lines, whiskers and markers, `[pixels, 2]`."""
+    whiskers = [one for one in ax.collections if isinstance(one, LineCollection)]
+    places = [(line.get_transform(), line.get_xydata(), line.get_linestyle() != "None") for line in ax.lines]
+    places += [(one.get_transform(), ends, True) for one in whiskers for ends in one.get_segments()]
     pixels = []
-    for line in ax.lines:
-        corners = line.get_transform().transform(line.get_xydata())
+    for transform, corners, joined in places:
+        corners = transform.transform(corners)
         pixels.append(corners)
-        if line.get_linestyle() != "None":
+        if joined:
             shares = np.linspace(0, 1, 200)[:, None, None]
             pixels.append((corners[:-1] * (1 - shares) + corners[1:] * shares).reshape(-1, 2))
     return np.concatenate(pixels) if pixels else np.empty((0, 2))

@@ -10,7 +10,7 @@ from browser import PATIENCE_TO_RUN, front_end
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
 
-from recsys_teach.lab.sweep import assemble_sweep
+from recsys_teach.lab.sweep import Factors, Sweep
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
 
@@ -28,8 +28,8 @@ list(tqdm(range(3), leave=False))
 """
 
 
-def use_the_lab(notebook, name):
-    """Keys move the slider and change picture, row and list; the button trains and adds a point."""
+def use_the_slider(notebook, name):
+    """Keys move the slider of the ratio, and change picture, row and list."""
     lab = notebook.page.locator(".lab-row")
     expect(lab).to_have_count(1)
     you = notebook.page.locator("svg circle.you")
@@ -48,6 +48,10 @@ def use_the_lab(notebook, name):
     expect(ratio).to_have_js_property("selectedIndex", len(stops) - 4)
     notebook.screenshot(f"lab-{name}")
 
+
+def train_by_keyboard(notebook):
+    """The button trains, by keyboard, and adds a point."""
+    lab = notebook.page.locator(".lab-row")
     points = notebook.page.locator("svg:has(circle.you) circle:not(.you)")
     count = points.count()
     box = notebook.page.get_by_label("rating weight")
@@ -77,27 +81,25 @@ def sweep():
     shop = generate_shop(users=80, products=40, seed=1)
     train, test = split_at_random(shop.reviews, seed=0)
     users, products = sorted(train["user_id"].unique()), sorted(train["product_id"].unique())
-    weights = np.array([(0, 1), (0.1, 1), (0.5, 1), (1, 1), (2, 1), (1, 0)])
-    rng = np.random.default_rng(0)
-    tables = [rng.normal(size=(len(weights), 1 + len(names), 4 + more)) for names, more in ((users, 1), (products, 2))]
-    tables.append(np.full((len(weights), 4), 0.2))
-    facts = {"mean": 3.6, "users": users, "products": products, "train": train, "test": test}
-    return assemble_sweep(weights, *tables, **facts)
+    models, rng = {}, np.random.default_rng(0)
+    for pair in [(0, 1), (0.1, 1), (0.5, 1), (1, 1), (2, 1), (1, 0)]:
+        tables = [rng.normal(size=(1 + len(names), 4 + more)) for names, more in ((users, 1), (products, 2))]
+        models[pair] = Factors(users, products, *tables, np.full(4, 0.2), 3.6)
+    return Sweep.from_recommenders(models, train, test)
 
 
 def lab_without_training(folder, sweep):
-    """A notebook whose lab loads a saved sweep; its training takes parameters from there, or fails."""
-    sweep.save(folder / "saved.npz")
+    """A notebook whose lab loads a saved sweep; its training takes what it shows from there, or fails."""
+    sweep.save(folder / "saved.json")
     cells = [
         "from dataclasses import replace\n"
         "from recsys_teach.lab.view import WeightLab\n"
         "from recsys_teach.lab.sweep import Sweep, name_of_pair\n"
-        "sweep = Sweep.load('saved.npz')",
+        "sweep = Sweep.load('saved.json')",
         "def trains(pairs, after_epoch=None):\n"
         "    after_epoch(1)\n"
         "    board = sweep.board.iloc[:1].set_axis([name_of_pair(*pairs[0])])\n"
-        "    return replace(sweep, weights=pairs, board=board, user_tables=sweep.user_tables[:1],\n"
-        "                   product_tables=sweep.product_tables[:1])",
+        "    return replace(sweep, weights=pairs, board=board, lists=sweep.lists[:1], recommenders=[None])",
         "lab = WeightLab(sweep, trainer=trains)\nlab.show()",
     ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -114,11 +116,30 @@ def test_the_lab_with_a_saved_sweep(kind, sweep, tmp_path):
     with front_end(kind, tmp_path, dark=kind == "lab") as open_notebook:
         notebook = open_notebook("working.ipynb")
         notebook.run_all()
-        use_the_lab(notebook, f"{kind}-saved")
+        use_the_slider(notebook, f"{kind}-saved")
+        train_by_keyboard(notebook)
         failing = open_notebook("failing.ipynb")
         failing.run_all()
         see_a_failure(failing)
         failing.screenshot(f"lab-{kind}-failure")
+
+
+def test_the_lab_of_movielens_needs_no_training_and_no_mouse(tmp_path):
+    cell = new_code_cell("from recsys_teach.lab import Sweep, WeightLab\nWeightLab(Sweep.load('movielens'))")
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(new_notebook(cells=[cell], metadata={"kernelspec": kernel}), tmp_path / "movielens.ipynb")
+    with front_end("lab", tmp_path) as open_notebook:
+        notebook = open_notebook("movielens.ipynb")
+        notebook.run_all()
+        use_the_slider(notebook, "movielens")
+        shopper = notebook.page.get_by_label("shopper", exact=True)
+        names = shopper.locator("option").all_text_contents()
+        shopper.focus()
+        for key in ("Space", "ArrowDown", "Enter"):  # the arrow alone would go to the next cell
+            notebook.page.keyboard.press(key)
+        expect(notebook.page.locator(".lab-list")).to_contain_text(f"For {names[1]}, who bought: ")
+        expect(notebook.button(TRAIN)).to_be_disabled()
+        assert notebook.error_outputs() == []
 
 
 def test_the_app_is_the_lab_without_code(tmp_path, monkeypatch):

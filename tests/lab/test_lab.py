@@ -13,7 +13,7 @@ from ipywidgets import BoundedFloatText, Button, Dropdown, SelectionSlider
 from recsys_teach._util import escape_math
 from recsys_teach.lab import page
 from recsys_teach.lab.state import MAX_WEIGHT, ORIGINAL, LabState
-from recsys_teach.lab.sweep import Factors, assemble_sweep
+from recsys_teach.lab.sweep import Factors, Sweep
 from recsys_teach.lab.view import WeightLab
 
 USERS = ["ann", "bob", "<script>cy"]  # with tastes 1, -1, 0
@@ -48,13 +48,30 @@ def tables(pair):
     return users, np.vstack([np.zeros(3), np.stack([tastes, stars, scores], axis=1)]), np.array([0.5])
 
 
+def factors(pair):
+    return Factors(USERS, PRODUCTS, *tables(pair), 4.0)
+
+
 def planted(pairs=PAIRS, oracle=None):
-    facts = {"mean": 4.0, "users": USERS, "products": PRODUCTS, "train": TRAIN, "test": TEST}
-    return assemble_sweep(np.array(pairs), *map(np.stack, zip(*map(tables, pairs))), **facts, oracle=oracle)
+    return Sweep.from_recommenders({pair: factors(pair) for pair in pairs}, TRAIN, TEST, oracle=oracle)
+
+
+class Specialist:
+    """A recommender that does one of the two only."""
+
+    products = PRODUCTS
+
+    def __init__(self, pair):
+        rating_weight, retrieval_weight = pair
+        if retrieval_weight:
+            self.scores = factors(pair).scores
+        if rating_weight:
+            self.ratings = factors(pair).ratings
 
 
 SWEEP = planted()
-WITH_ORACLE = planted(oracle=Factors(USERS, PRODUCTS, *tables((4.0, 1.0)), 4.0))
+WITH_ORACLE = planted(oracle=factors((4.0, 1.0)))
+SPECIALISTS = Sweep.from_recommenders({pair: Specialist(pair) for pair in PAIRS}, TRAIN, TEST)
 
 
 @pytest.fixture
@@ -99,7 +116,7 @@ def test_top_by_hand(state):
         np.testing.assert_array_equal(state.top()["move"], [1, 1, 1, 1, np.nan])
     state.set_weights(0.25, 1)
     np.testing.assert_array_equal(state.top()["move"], [np.nan, -1, -1, -1, -1])
-    assert "".join(state.top(99)["product_id"]) == "pfghijklmnoqrst"
+    assert "".join(state.top(99)["product_id"]) == "pfghijklmn"  # a sweep holds ten
 
 
 def test_shoppers(state):
@@ -138,9 +155,34 @@ def test_page_in_words_and_escaped(state):
     assert not re.search("<script|<i>", html)
 
 
-@pytest.mark.parametrize("pairs", [PAIRS, PAIRS[:2]], ids=["all", "specialists"])
-def test_static_bundle(pairs):
-    lab = WeightLab(planted(pairs))
+def test_the_lab_of_specialists_leaves_out_what_they_do_not_do():
+    lab = WeightLab(SPECIALISTS)
+    assert lab.state.presets["best of both"] == (0.25, 1)
+    points = [circle[:40] for circle in lab.picture.value.split("<circle")[1:]]
+    assert (len(points), lab.picture.value.count("you: 0.25 : 1")) == (3 + 1, 1)  # and the ring
+    lab.ratio.value = 1  # retrieval only
+    assert "nan" not in "".join(shown(lab)[2:])
+    assert "you, not in the picture: retrieval only: hit@10 1.000, no RMSE" in lab.picture.value
+    assert "<td>none</td>" in re.sub(" style=[^>]*", "", lab.row.value)
+    assert "★" not in lab.list.value
+    assert "It predicts no stars." in lab.list.value
+    lab.ratio.value = 0  # rating only
+    assert "nan" not in "".join(shown(lab)[2:])
+    assert "you, not in the picture: rating only: no hit@10, RMSE 0.050 stars" in lab.picture.value
+    assert "<li>" not in lab.list.value
+    assert "It recommends nothing: it predicts stars only." in lab.list.value
+    lab.ratio.value = 3
+    assert (lab.list.value.count("★"), lab.list.value.count("▲ 1")) == (5, 4)  # since the last list, not since none
+    assert lab.picture.value.count("<circle") == len(points)
+    png = base64.b64decode(page.static_bundle(lab.state)["image/png"])
+    assert png.startswith(b"\x89PNG")
+    table = page.presets(lab.state)
+    assert table[["hit@10", "rmse"]].isna().to_numpy().tolist() == [[True, False], [False, True], *[[False, False]] * 2]
+
+
+@pytest.mark.parametrize("sweep", [planted(), planted(PAIRS[:2])], ids=["all", "specialists"])
+def test_static_bundle(sweep):
+    lab = WeightLab(sweep)
     table = page.presets(lab.state)
     assert list(table.index) == list(lab.state.presets)
     assert list(table["hit@10"][:2]) == [0.25, 1]

@@ -206,6 +206,27 @@ def test_pareto_joins_the_front_and_leaves_dominated_points_hollow():
 def test_pareto_without_a_ceiling_draws_none():
     ax, _ = plots.pareto(POINTS, pd.Series({"hit@10": 0.05, "rmse": 1.0}))
     assert [line.get_label() for line in ax.lines] == ["dominated", "Pareto front", "floor"]
+    assert list(ax.collections) == []
+
+
+def test_pareto_draws_the_intervals_of_a_board_that_has_them_both_ways():
+    ends = {"hit@10 low": [0.08, 0.27, 0.19], "hit@10 high": [0.13, 0.31, 0.22]}
+    ends |= {"rmse low": [0.68, 0.88, 0.75], "rmse high": [0.71, 0.95, 0.81]}
+    floor = pd.Series({"hit@10": 0.05, "rmse": 1.0})
+    ax, words = plots.pareto(POINTS.assign(**ends), floor)
+    across, along = ([[list(end) for end in one] for one in part.get_segments()] for part in ax.collections)
+    assert across == [[[0.08, 0.7], [0.13, 0.7]], [[0.27, 0.9], [0.31, 0.9]], [[0.19, 0.8], [0.22, 0.8]]]
+    assert along == [[[0.1, 0.68], [0.1, 0.71]], [[0.3, 0.88], [0.3, 0.95]], [[0.2, 0.75], [0.2, 0.81]]]
+    assert words == plots.pareto(POINTS, floor)[1]
+
+
+def test_pareto_leaves_out_what_has_only_one_of_the_two():
+    half = pd.DataFrame({"hit@10": [0.9, np.nan], "rmse": [np.nan, 0.1]}, index=["no stars", "no hits"])
+    ax, words = plots.pareto(pd.concat([POINTS, half]), pd.Series({"hit@10": 0.05, "rmse": 1.0}))
+    assert ax.lines[0].get_xydata().tolist() == POINTS.to_numpy().tolist()
+    assert {text.get_text() for text in ax.texts} == set(POINTS.index)
+    assert "no " not in words
+    assert plots.on_front(pd.concat([POINTS, half])).tolist() == [True, True, True, False, False]
 
 
 def test_equal_points_are_both_on_the_front_and_a_tie_in_one_is_decided_by_the_other():

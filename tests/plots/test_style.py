@@ -13,6 +13,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from recsys_teach import plots
 from recsys_teach.plots import charts, diagrams, style
@@ -56,6 +57,12 @@ POINTS = pd.DataFrame(
     },
     index=PAIRS,
 )
+ENDS = {
+    f"{metric} {end}": POINTS[metric] + side * width
+    for end, side in (("low", -1), ("high", 1))
+    for metric, width in (("hit@10", 0.006), ("rmse", 0.01))
+}
+WITH_ENDS = POINTS.assign(**ENDS)
 FLOOR, CEILING = pd.Series({"hit@10": 0.174, "rmse": 0.863}), pd.Series({"hit@10": 0.367, "rmse": 0.692})
 PULL = pd.DataFrame({"retrieval": [3.7, 16.5, 25.4, 28.8], "rating": [2.7, 11.7, 16.4, 18.0]}).rename_axis("round")
 PRICE = pd.DataFrame(
@@ -98,6 +105,7 @@ PICTURES = {
     "trade_off, rival": lambda train, test: plots.trade_off(RECALL, rival=("exact", 0.91, 1), log_x=True),
     "calibration": lambda train, test: plots.calibration(np.linspace(1, 5, len(test)), test["rating"]),
     "pareto": lambda train, test: plots.pareto(POINTS, FLOOR, CEILING),
+    "pareto, intervals": lambda train, test: plots.pareto(WITH_ENDS, FLOOR, CEILING),
     "two_towers": lambda train, test: diagrams.two_towers(USER_TOWER, PRODUCT_TOWER),
     "two_towers, tall": lambda train, test: diagrams.two_towers(TALL_TOWER, WORD_TOWER),
     "in_batch_matrix": lambda train, test: matrix(train),
@@ -224,14 +232,19 @@ def test_long_names_that_would_meet_in_the_middle_do_not():
     assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))
 
 
-def test_names_touch_no_point_of_the_crowded_front(split):
-    ax, _ = PICTURES["pareto"](*split)
+@pytest.mark.parametrize("picture", ["pareto", "pareto, intervals"])
+def test_names_touch_no_point_of_the_crowded_front(split, picture):
+    ax, _ = PICTURES[picture](*split)
     ax.figure.canvas.draw()
     points = ax.transData.transform(POINTS.to_numpy())
     names = {text.get_text(): text.get_window_extent() for text in ax.texts}
     assert {"1 : 1", "0.4 : 1", "2 : 1", "4 : 1"} <= set(names)
     radius = 5 * ax.figure.dpi / 72  # of a marker of 8 points, and its edge
     assert [name for name, box in names.items() if box.padded(radius).count_contains(points)] == []
+    whiskers = [ends for part in ax.collections for ends in part.get_segments()]
+    assert len(whiskers) == (2 * len(POINTS) if picture == "pareto, intervals" else 0)
+    for ends in map(ax.transData.transform, whiskers):
+        assert [name for name, box in names.items() if box.count_overlaps([Bbox(ends)])] == []
     for name, box in names.items():  # and the nearest point is its own, the next one clearly farther away
         middle = (box.corners().min(axis=0) + box.corners().max(axis=0)) / 2
         edges = np.maximum(np.abs(points - middle) - [box.width / 2, box.height / 2], 0)
