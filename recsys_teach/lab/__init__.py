@@ -1,7 +1,8 @@
 """The weight lab: many models that differ only in the weights of their two tasks, and sliders that compare them.
 
-`train_sweep` trains the models (and is the only part that loads TensorFlow), a `Sweep` holds them, `WeightLab` shows
-them. `with_box` and `WithFallback` are for the small controls of other notebooks.
+A `Sweep` holds what the lab shows of any recommenders (`Sweep.from_recommenders`), `train_sweep` makes one of any
+`MultitaskModel` (and is the only part that loads TensorFlow), `WeightLab` shows it. `with_box` and `WithFallback` are
+for the small controls of other notebooks.
 """
 
 from typing import TYPE_CHECKING

@@ -6,7 +6,7 @@ be read in a dark theme, and no information is in colour alone.
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -17,7 +17,6 @@ from recsys_teach import plots
 from recsys_teach.lab.state import LabState
 from recsys_teach.lab.sweep import BOTH
 from recsys_teach.plots.style import BLUE, GREY, ORANGE, PINK
-from recsys_teach.schema import CATEGORY, TITLE
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 540, 360, 62, 46, 16, 24  # pixels
 
@@ -116,33 +115,31 @@ def _text(x: float, y: float, words: str, *, anchor: str = "start", bold: bool =
 
 def row(state: LabState) -> str:
     """Return the row of the scoreboard, with the difference to the floor in words and signs."""
-    table = state.row()
-    gains = table["difference"].where(table.index != "rmse", -table["difference"])
-    shown = table.map(_number)
-    shown["difference"] = [
-        "" if np.isnan(gain) else f"{value:+.3f} {'better' if gain > 0 else 'worse' if gain < 0 else 'equal'}"
-        for value, gain in zip(table["difference"], gains)
+    lines = [
+        (metric, _number(model), _number(floor), _compared(difference, metric), *map(_number, ceiling))
+        for metric, model, floor, difference, *ceiling in state.row().itertuples()
     ]
     pair, name = state.pair, escape(str(state.sweep.board.index[state.pair]))
     if not state.is_trained:
         name += f" (the trained pair nearest to {state.rating_weight:.3g} : {state.retrieval_weight:.3g})"
-    cells = _table(shown.rename(columns={"difference": "to the floor"}))
+    cells = _table(["model", "floor", "to the floor", "ceiling"][: len(lines[0]) - 1], lines)
     return f'<div class="lab-row" data-pair="{pair}"><b>{name}</b>{cells}</div>'
 
 
 def recommendations(state: LabState) -> str:
     """Return the shopper's first five products, their moves since the list before, and the shopper's purchases."""
-    lines, (hits, error) = [], state.sweep.board[BOTH].iloc[state.pair]
-    for product, title, category, stars, move, bought in state.top().itertuples(index=False):
-        told = "" if np.isnan(stars) else f" · {stars:.1f} ★"
-        sign = "new" if np.isnan(move) else f"▲ {move:.0f}" if move > 0 else f"▼ {-move:.0f}" if move < 0 else ""
-        mark = " ✓ bought later" if bought else ""
-        name = f"<b>{_foreign(title or product)}</b> · {_foreign(category)}"
-        lines.append(f"<li>{name}{told}{mark} <b>{sign}</b></li>")
+    lines = []
+    for place in state.top():
+        sign = "new" if np.isnan(place.move) else f"▲ {place.move:.0f}" if place.move > 0 else ""
+        sign = f"▼ {-place.move:.0f}" if place.move < 0 else sign
+        stars = "" if np.isnan(place.stars) else f" · {place.stars:.1f} ★"
+        mark = " ✓ bought later" if place.bought else ""
+        name = f"<b>{_foreign(place.title or place.product_id)}</b> · {_foreign(place.category)}"
+        lines.append(f"<li>{name}{stars}{mark} <b>{sign}</b></li>")
+    hits, error = state.sweep.board[BOTH].iloc[state.pair]
     missing = "It recommends nothing: it predicts stars only." if np.isnan(hits) else ""
     missing = missing or ("It predicts no stars." if np.isnan(error) else "")
-    before = state.bought_before()
-    owned = [f"{_foreign(t)} ({_foreign(c)})" if c else _foreign(t) for t, c in zip(before[TITLE], before[CATEGORY])]
+    owned = [f"{_foreign(t)} ({_foreign(c)})" if c else _foreign(t) for t, c in state.bought_before()]
     return (
         '<div class="lab-list" style="line-height:1.5;overflow-wrap:anywhere">'
         f"For {_foreign(state.shopper)}, who bought: {'; '.join(owned)}"
@@ -182,7 +179,7 @@ def static_bundle(state: LabState) -> dict[str, str]:
     table = presets(state).map(lambda value: _number(value) if isinstance(value, float) else value)
     return {
         "image/png": base64.b64encode(static_picture(state)).decode(),
-        "text/html": _table(table),
+        "text/html": _table(table.columns, table.itertuples()),
         "text/plain": table.to_string(),
     }
 
@@ -191,8 +188,20 @@ def _number(value: float) -> str:
     return "none" if np.isnan(value) else f"{value:.3f}"
 
 
-def _table(table: pd.DataFrame) -> str:
-    cells = table.to_html(border=0)
-    for cell in ("td", "th"):
-        cells = cells.replace(f"<{cell}>", f'<{cell} style="padding:.15em .6em;text-align:right;line-height:1.3">')
-    return cells
+def _compared(difference: float, metric: str) -> str:
+    """Return the difference to the floor with its sign, and in a word."""
+    if np.isnan(difference):
+        return ""
+    gain = -difference if metric == "rmse" else difference
+    return f"{difference:+.3f} {'better' if gain > 0 else 'worse' if gain < 0 else 'equal'}"
+
+
+def _table(columns: Iterable[str], rows: Iterable[Sequence]) -> str:
+    """Return a table as HTML; the first of each row is its name. (Pandas' own takes longer than all else of a move.)"""
+    lines = [_cells("th", ["", *columns]), *(_cells("th", row[:1]) + _cells("td", row[1:]) for row in rows)]
+    return f"<table><tr>{'</tr><tr>'.join(lines)}</tr></table>"
+
+
+def _cells(kind: str, texts: Iterable) -> str:
+    style = "padding:.15em .6em;text-align:right;line-height:1.3"
+    return "".join(f'<{kind} style="{style}">{escape(str(text))}</{kind}>' for text in texts)

@@ -4,17 +4,28 @@
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from recsys_teach.lab.sweep import BOTH, LAST, Shopper, Sweep
-from recsys_teach.schema import PRODUCT
 
 MAX_WEIGHT = 1000.0
 ORIGINAL = (0.5 / 32, 0.5)  # 0.5 and 0.5 where TFRS averages ratings over batches of 32 and sums retrieval
 SHOWN = 5  # products of a list
 BEYOND = 20.0  # the specialists' place on the scale of log2 ratios, further out than any other pair
+
+
+class Place(NamedTuple):
+    """A place in a shopper's list."""
+
+    product_id: str
+    title: str
+    category: str
+    stars: float  # predicted; NaN if the model predicts none
+    move: float  # places gained since the list before, negative if lost; NaN if the product is new in the list
+    bought: bool  # in the test rows
 
 
 class LabState:
@@ -25,7 +36,7 @@ class LabState:
     """
 
     def __init__(self, sweep: Sweep):
-        self.sweep = sweep
+        self._show(sweep)
         self.shoppers = [one.user for one in sweep.shoppers]
         self.shopper = self.shoppers[0]
         self.rating_weight, self.retrieval_weight = self.presets["best of both"]
@@ -77,7 +88,7 @@ class LabState:
 
     def add(self, trained: Sweep) -> None:
         """Add freshly trained pairs to the sweep, and show them if they are the nearest."""
-        self.sweep = self.sweep.joined(trained)
+        self._show(self.sweep.joined(trained))
         self._moved()
 
     def row(self) -> pd.DataFrame:
@@ -86,24 +97,19 @@ class LabState:
         table = pd.DataFrame({"model": model, "floor": floor, "difference": model - floor})
         return table if self.sweep.ceiling is None else table.assign(ceiling=self.sweep.ceiling)
 
-    def top(self, k: int = SHOWN) -> pd.DataFrame:
-        """Return the shopper's first `k` products, ten at most: `product_id`, `title`, `category`, predicted `stars`
-        (NaN if the model predicts none), `move` (places gained since the list before, negative if lost, NaN if it is
-        new), and whether it was `bought` later. There are none if the model doesn't recommend."""
-        places = self._list()[:k]
-        now = [product for product, _ in places]
-        table = self._described(now)
-        table["stars"] = [stars for _, stars in places]
-        table["move"] = [self._before.index(p) - i if p in self._before else np.nan for i, p in enumerate(now)]
-        if not self._before:
-            table["move"] = 0.0
-        table["bought"] = table[PRODUCT].isin(self._purchases.later)
-        return table
+    def top(self, k: int = SHOWN) -> list[Place]:
+        """Return the first `k` places of the shopper's list, ten at most; none if the model doesn't recommend."""
+        places = []
+        for number, (product, stars) in enumerate(self._list()[:k]):
+            move = 0.0 if not self._before else math.nan
+            if product in self._before:
+                move = self._before.index(product) - number
+            places.append(Place(product, *self._texts[product], stars, move, product in self._purchases.later))
+        return places
 
-    def bought_before(self, last: int = LAST) -> pd.DataFrame:
-        """Return the shopper's last purchases in the training rows, five at most, newest first: `product_id`, `title`,
-        `category`."""
-        return self._described(self._purchases.bought[:last])
+    def bought_before(self, last: int = LAST) -> list[tuple[str, str]]:
+        """Return title and category of the shopper's last purchases in training, five at most, newest first."""
+        return [self._texts[product] for product in self._purchases.bought[:last]]
 
     @property
     def _purchases(self) -> Shopper:
@@ -113,9 +119,12 @@ class LabState:
         """Return the shopper's products by the pair that is shown, best first, with their predicted stars."""
         return self.sweep.lists[self.pair][self.shoppers.index(self.shopper)]
 
-    def _described(self, products: list[str]) -> pd.DataFrame:
-        """Return the rows of the catalogue for these products."""
-        return self.sweep.catalogue.set_index(PRODUCT).loc[products].reset_index()
+    def _show(self, sweep: Sweep) -> None:
+        """Take this sweep, and its titles and categories by product."""
+        self.sweep = sweep
+        self._texts = {
+            product: (title, category) for product, title, category in sweep.catalogue.itertuples(index=False)
+        }
 
     def _moved(self) -> None:
         pair = self.pair

@@ -107,9 +107,9 @@ class Sweep:
         """Score recommenders on the test rows, beside the baselines, and return what the lab shows of them.
 
         Args:
-            recommenders: by `(rating_weight, retrieval_weight)`. One without `scores` gets no lists, one without
-                `ratings` no stars. A list of recommenders is one model, trained with several seeds: its scores are the
-                means over the trainings, its lists are those of the first.
+            recommenders: anything that a scoreboard takes, by `(rating_weight, retrieval_weight)`. One without `scores`
+                gets no lists, one without `ratings` no stars. A list is one model, trained with several seeds: its
+                scores are the means over the trainings, its lists are those of the first.
             oracle: a generated shop's `Oracle`, if there is one.
             visible: see `scoreboard`.
 

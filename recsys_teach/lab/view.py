@@ -60,7 +60,7 @@ class WeightLab:
         self.progress = widgets.IntProgress(min=0, max=epochs, description="epochs", layout={"visibility": "hidden"})
         self.status, self.picture, self.row, self.list = (widgets.HTML() for _ in range(4))
         if trainer is None:
-            self.status.value = "A loaded sweep has no training rows, so nothing can be trained here."
+            self.status.value = "This lab has no trainer, so nothing can be trained here."
         self.picture.layout = {"flex": "0 0 550px"}
         self._connect()
         weights = [widgets.HBox([self.sliders[name], self.boxes[name]]) for name in self.sliders]

@@ -75,6 +75,11 @@ def see_a_failure(notebook):
     expect(notebook.button(TRAIN)).to_be_enabled()
 
 
+def use_the_lab(notebook, name):
+    use_the_slider(notebook, name)
+    train_by_keyboard(notebook)
+
+
 @pytest.fixture(scope="module")
 def sweep():
     """A sweep of models that nobody trained: its numbers mean nothing, but there are many of them."""
@@ -116,8 +121,7 @@ def test_the_lab_with_a_saved_sweep(kind, sweep, tmp_path):
     with front_end(kind, tmp_path, dark=kind == "lab") as open_notebook:
         notebook = open_notebook("working.ipynb")
         notebook.run_all()
-        use_the_slider(notebook, f"{kind}-saved")
-        train_by_keyboard(notebook)
+        use_the_lab(notebook, f"{kind}-saved")
         failing = open_notebook("failing.ipynb")
         failing.run_all()
         see_a_failure(failing)

@@ -1,7 +1,7 @@
 """The notebooks with widgets, run whole in JupyterLab as a learner runs them: no noise, and the widgets answer.
 
 Each is run once; the tests of its widgets, by keyboard alone, use the same page. (All notebooks run under nbval, where
-a line on stderr is a failure as well.)
+a line on stderr is a failure as well. The lab of 06, whose data is a download, is tested in `test_lab_in_browser`.)
 """
 
 import re

@@ -12,7 +12,7 @@ from ipywidgets import BoundedFloatText, Button, Dropdown, SelectionSlider
 
 from recsys_teach._util import escape_math
 from recsys_teach.lab import page
-from recsys_teach.lab.state import MAX_WEIGHT, ORIGINAL, LabState
+from recsys_teach.lab.state import MAX_WEIGHT, ORIGINAL, LabState, Place
 from recsys_teach.lab.sweep import Factors, Sweep
 from recsys_teach.lab.view import WeightLab
 
@@ -104,27 +104,31 @@ def test_presets_and_trail(state):
     assert [PAIRS[pair] for pair in state.trail] == [(0.25, 1), (1, 1), (4, 1), (1, 1)]
 
 
+def top(state, k=5):
+    return pd.DataFrame(state.top(k), columns=Place._fields)
+
+
 def test_top_by_hand(state):
-    first = state.top()
+    first = top(state)
     assert "".join(first["product_id"]) == "pfghi"  # a, …, e are ann's already; p: 0.5 + 1.2, f: 1.5
     np.testing.assert_allclose(first["stars"], [4 + 0.6 - 1.1, 4.5, 4, 4, 4])
     assert list(first["bought"]) == [True, True, False, False, False]
     assert list(first["move"]) == [0, 0, 0, 0, 0]
     for weights in [(1, 1), (4, 1)]:  # two models, the same list: what moved last stays on show
         state.set_weights(*weights)
-        assert "".join(state.top()["product_id"]) == "fghij"
-        np.testing.assert_array_equal(state.top()["move"], [1, 1, 1, 1, np.nan])
+        assert "".join(top(state)["product_id"]) == "fghij"
+        np.testing.assert_array_equal(top(state)["move"], [1, 1, 1, 1, np.nan])
     state.set_weights(0.25, 1)
-    np.testing.assert_array_equal(state.top()["move"], [np.nan, -1, -1, -1, -1])
-    assert "".join(state.top(99)["product_id"]) == "pfghijklmn"  # a sweep holds ten
+    np.testing.assert_array_equal(top(state)["move"], [np.nan, -1, -1, -1, -1])
+    assert "".join(top(state, 99)["product_id"]) == "pfghijklmn"  # a sweep holds ten
 
 
 def test_shoppers(state):
-    assert ["".join(state.bought_before(last)["product_id"]) for last in (5, 2)] == ["edcba", "ed"]
+    assert ["".join(title[-1] for title, _ in state.bought_before(last)) for last in (5, 2)] == ["edcba", "ed"]
     state.set_weights(1, 1)
     state.set_shopper("bob")
-    assert "".join(state.top()["product_id"]) == "abcde"
-    assert list(state.top()["move"]) == [0, 0, 0, 0, 0]
+    assert "".join(top(state)["product_id"]) == "abcde"
+    assert list(top(state)["move"]) == [0, 0, 0, 0, 0]
     with pytest.raises(ValueError, match="'eve' is none of this lab's shoppers"):
         state.set_shopper("eve")
     assert (state.shoppers, state.shopper) == (USERS, "bob")
