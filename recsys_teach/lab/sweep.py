@@ -131,9 +131,8 @@ class Sweep:
         before, later = (_purchases(part, users) for part in (train, test))
         asked = pd.concat([test, train]).drop_duplicates(USER).set_index(USER).loc[users].reset_index()
         asked = asked[[column for column in asked if column not in ANSWERS or column in visible]]
-        read = facts[[column for column in facts if column in train]]
         lists = [
-            _lists(one[0] if isinstance(one, list) else one, asked, before, read, name=name)
+            _lists(one[0] if isinstance(one, list) else one, asked, before, facts, name=name)
             for name, one in models.items()
         ]
         shoppers = [
@@ -254,7 +253,7 @@ def _from_facts(
     known = set(sweep.catalogue[PRODUCT])
     products = {product for one in shoppers for product in (*one.bought, *one.later)}.union(*_listed(sweep.lists))
     texts = [*sweep.catalogue.to_numpy().flat, *baselines.index, *(one.user for one in shoppers)]
-    numbers = [*board.to_numpy().flat, *baselines.to_numpy().flat]
+    numbers = [*sweep.board.to_numpy().flat, *sweep.baselines.to_numpy().flat]
     numbers += [stars for of_pair in sweep.lists for one in of_pair for _, stars in one]
     sound = (
         list(board.index) == _names(sweep.weights)
