@@ -16,17 +16,15 @@ import pandas as pd
 from honest_numbers import FIRST_SEED, Rows, as_text, rows_of, together
 
 from recsys_teach import ladder
-from recsys_teach.backend import tf
-from recsys_teach.features import Vocabulary, learn_vocabulary
+from recsys_teach.features import Vocabulary
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.ladder import Defaults, build_multitask, corrections, fit_model
+from recsys_teach.ladder import Defaults, build_multitask, corrections, find_best_epoch, fit_model
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import FactorHead, RankingModel
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.sharing import RATING, RETRIEVAL, JointModel, expert_towers
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split, split_at_random
-from recsys_teach.training import train_model
 
 WEIGHTS = (0.25, 0.5, 1.0)  # of the rating task, by variance of the ratings, to 1
 STORED = Path(ladder.__file__).parent / "lab" / "sharing.csv"
@@ -60,25 +58,13 @@ def uncertainty(vocabulary: Vocabulary, defaults: Defaults) -> JointModel:
     return JointModel(RetrievalModel(*pair, **corrections(defaults)), ranking, uncertainty=True)
 
 
-def with_weight(vocabulary: Vocabulary, defaults: Defaults, *, weight: float) -> MultitaskModel:
-    """The default, with this weight of the rating task."""
-    return build_multitask(vocabulary, defaults, rating_weight=weight)
-
-
 def fit_with_chosen_weight(train: pd.DataFrame, parts: Split, defaults: Defaults, *, seed: int) -> MultitaskModel:
     """Return the default with the one of `WEIGHTS` whose best epoch is best on the validation rows."""
-
-    def best_quality(weight: float) -> float:
-        tf.keras.utils.set_random_seed(seed)
-        model = with_weight(learn_vocabulary(parts.train), defaults, weight=weight)
-        settings = {"batch_size": defaults.batch_size, "learning_rate": defaults.learning_rate, "seed": seed}
-        how_good = partial(ladder.quality, model, *parts)
-        losses = train_model(model, parts.train, epochs=defaults.max_epochs, quality=how_good, **settings)
-        return losses["quality"].max()
-
-    weight = max(WEIGHTS, key=best_quality)
+    builds = {weight: partial(build_multitask, rating_weight=weight) for weight in WEIGHTS}
+    found = {weight: find_best_epoch(build, parts, defaults, seed=seed)[1] for weight, build in builds.items()}
+    weight = max(found, key=found.__getitem__)
     print(f"seed {seed}: weight {weight:g}", flush=True)
-    return fit_model(partial(with_weight, weight=weight), train, parts, defaults, seed=seed)
+    return fit_model(builds[weight], train, parts, defaults, seed=seed)
 
 
 def floor(name: str) -> Callable:
@@ -136,8 +122,8 @@ def main() -> None:
         board = rows.board(["retrieval only", "rating only"])
         board["fit seconds"] = pd.Series(seconds) / len(seeds)
         print(f"\n{data}: seeds {seeds[0]} to {seeds[-1]}\n{as_text(rows.board())}", flush=True)
-        kept = [name for name in board if name.startswith(("hit@10", "rmse"))] + ["fit seconds"]
-        print(board[kept].round(4).to_string(), flush=True)
+        kept = [name for name in board if name.startswith(("hit@10", "rmse"))]
+        print(board[[*kept, "fit seconds"]].round(4).to_string(), flush=True)
         stored.append(board[kept].rename_axis("sharing").reset_index().assign(data=data))
     if arguments.store:
         pd.concat(stored).round(4).to_csv(STORED, index=False)

@@ -241,25 +241,35 @@ def fit_classic(settings: Sequence[Callable], train: pd.DataFrame, parts: Split)
 def fit_model(
     build: Callable, train: pd.DataFrame, parts: Split, defaults: Defaults, *, seed: int, max_words: int = 0
 ) -> Any:
-    """Train a model twice and return it: first without the validation rows, to find the best epoch, then on all rows.
+    """Train a model twice and return it: first to `find_best_epoch`, then on all rows.
 
     `build(vocabulary, defaults)` makes the model; `parts` are the training and the validation part of `train`;
     `max_words` is for `learn_vocabulary`.
     """
-    settings: dict[str, Any] = {
-        "batch_size": defaults.batch_size,
-        "learning_rate": defaults.learning_rate,
-        "seed": seed,
-    }
-    epochs = PLAIN_EPOCHS
+    epochs, _ = find_best_epoch(build, parts, defaults, seed=seed, max_words=max_words)
+    tf.keras.utils.set_random_seed(seed)
+    model = build(learn_vocabulary(train, max_words=max_words), defaults)
+    train_model(model, train, epochs=epochs, **_settings(defaults, seed))
+    return model
+
+
+def find_best_epoch(
+    build: Callable, parts: Split, defaults: Defaults, *, seed: int, max_words: int = 0
+) -> tuple[int, float]:
+    """Train a model on the training part; return its best epoch by `quality` on the validation part, and that quality.
+
+    Where the validation rows say nothing, it is `PLAIN_EPOCHS`, and the quality is NaN. See `fit_model`.
+    """
     if parts.test[PRODUCT].isin(parts.train[PRODUCT]).any():
         tf.keras.utils.set_random_seed(seed)
         model = build(learn_vocabulary(parts.train, max_words=max_words), defaults)
         how_good = partial(quality, model, *parts)
-        losses = train_model(model, parts.train, epochs=defaults.max_epochs, quality=how_good, **settings)
-        if losses["quality"].nunique() > 1 or len(losses) == 1:  # else the validation rows say nothing
-            epochs = 1 + int(losses["quality"].argmax())
-    tf.keras.utils.set_random_seed(seed)
-    model = build(learn_vocabulary(train, max_words=max_words), defaults)
-    train_model(model, train, epochs=epochs, **settings)
-    return model
+        settings = _settings(defaults, seed)
+        found = train_model(model, parts.train, epochs=defaults.max_epochs, quality=how_good, **settings)["quality"]
+        if found.nunique() > 1 or len(found) == 1:  # else the validation rows say nothing
+            return 1 + int(found.argmax()), float(found.max())
+    return PLAIN_EPOCHS, np.nan
+
+
+def _settings(defaults: Defaults, seed: int) -> dict[str, Any]:
+    return {"batch_size": defaults.batch_size, "learning_rate": defaults.learning_rate, "seed": seed}
