@@ -114,7 +114,7 @@ class FactorHead(tf.keras.layers.Layer):
 
         Over an epoch they count every bias and every weight once. For biases that is damping · spread² · Σ_batch
         (b_u² / n_u + b_p² / n_p), with the rows n of each; for weights pull · spread² · Σ_d (w_d - mean of w)², times
-        the batch's share of the rows. For own vectors it is own_l2 · spread² · Σ_batch (|v_u|² + |v_p|²) / 2.
+        the batch's share of the rows. For own vectors it is own_l2 · spread² · Σ_batch (v_u · v_u + v_p · v_p) / 2.
         """
         lookup = tf.nn.embedding_lookup
         users = self.user_bias(ids[USER])[:, 0] ** 2 / lookup(self.user_counts, ids[USER])

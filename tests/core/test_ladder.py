@@ -232,7 +232,7 @@ def test_errors_of_ratings_count_by_their_variance():
     settings = learn_vocabulary(SMALL), Defaults(batch_size=32, unknown_user_dropout=0.1)
     ranking, multitask = ladder.build_ranking(*settings), ladder.build_multitask(*settings)
     assert ranking.rating_weight == pytest.approx(1 / variance)
-    assert multitask.rating_weight == pytest.approx(0.4 / variance)
+    assert multitask.rating_weight == pytest.approx(0.5 / variance)
     assert multitask.retrieval_weight == 1
 
 
