@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach import plots as plots
     from recsys_teach import scale as scale
     from recsys_teach import serving as serving
+    from recsys_teach.adapters import recommender as recommender
     from recsys_teach.backend import tf as tf
     from recsys_teach.backend import tfrs as tfrs
     from recsys_teach.baselines import EASE as EASE
@@ -89,6 +90,7 @@ _PUBLIC = {
     "ranking": ("DenseHead", "FactorHead", "RankingModel"),
     "multitask": ("MultitaskModel",),
     "sharing": ("JointModel", "expert_towers"),
+    "adapters": ("recommender",),
     "training": ("train_model",),
     "ladder": ("build_multitask", "choose_defaults", "fit_ladder", "fit_model"),
 }

@@ -106,6 +106,28 @@ def string_tensors(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
     return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
 
 
+def column_tensors(reviews: pd.DataFrame, columns: Sequence[str] | None = None) -> Features:
+    """Return these columns, or all, as tensors `[rows]`: texts, whole numbers (int64), other numbers (float32).
+
+    Times become whole seconds since 1970, UTC. A missing text is empty.
+    """
+    if missing := [column for column in columns or () if column not in reviews]:
+        raise ValueError(f"a model reads {missing[0]!r}, which isn't there (columns: {', '.join(map(str, reviews))}).")
+    return {str(column): _tensor(reviews[column]) for column in (reviews if columns is None else columns)}
+
+
+def _tensor(values: pd.Series) -> tf.Tensor:
+    kinds = pd.api.types
+    if kinds.is_datetime64_any_dtype(values):
+        utc = pd.to_datetime(values, utc=True)
+        return tf.constant((utc - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(seconds=1), tf.int64)
+    if kinds.is_bool_dtype(values) or kinds.is_integer_dtype(values):
+        return tf.constant(values.to_numpy(np.int64))
+    if kinds.is_float_dtype(values):
+        return tf.constant(values.to_numpy(np.float32))
+    return tf.constant(values.astype(object).where(values.notna(), "").to_numpy(), tf.string)
+
+
 def gather_rows(rows: Ids, numbers: Sequence[int] | tf.Tensor) -> Ids:
     """Return the rows with these numbers, a batch of all rows: one gather for each column."""
     return {name: tf.gather(values, numbers) for name, values in rows.items()}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import Ids, string_tensors, with_unknown_row
+from recsys_teach.features import Ids, with_unknown_row
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.towers import ProductTower, UserTower, predict_in_chunks
 
@@ -47,12 +47,14 @@ class RetrievalModel(tfrs.Model):
         self.user_tower, self.product_tower = user_tower, product_tower
         self.l2, self.unknown_user_dropout = l2, unknown_user_dropout
         self.remove_accidental_hits = remove_accidental_hits
-        counts = product_tower.vocabulary.product_counts
-        self.product_bias = None
+        self.product_bias = self.log_q = None
+        if log_q or product_bias:
+            counts = product_tower.vocabulary.product_counts
         if product_bias:
             self.product_bias = tf.keras.layers.Embedding(len(counts) + 1, 1, embeddings_initializer="zeros")
             self.product_bias.build(None)
-        self.log_q = with_unknown_row(np.log(counts / counts.sum()), unknown=-np.log(counts.sum())) if log_q else None
+        if log_q:
+            self.log_q = with_unknown_row(np.log(counts / counts.sum()), unknown=-np.log(counts.sum()))
         self.task = tfrs.tasks.Retrieval(
             metrics=None,  # ranks are the scoreboard's job: a top-k search in every training step costs most of it
             remove_accidental_hits=remove_accidental_hits,
@@ -118,9 +120,7 @@ class RetrievalModel(tfrs.Model):
     def queries(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the query vector of each row's user, `[rows, dim]`."""
         tower = self.user_tower
-        return predict_in_chunks(
-            lambda some: self.query_vectors(tower(string_tensors(some, tower.columns))), reviews, tower
-        )
+        return predict_in_chunks(lambda some: self.query_vectors(tower(tower.read(some))), reviews, tower)
 
     def candidates(self) -> np.ndarray:
         """Return the candidate vector of every product, `[products, dim]`."""

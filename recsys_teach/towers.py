@@ -86,6 +86,10 @@ class Tower(tf.keras.Model):
         lookups = {self.column: self.lookup} | ({self.text: self.words.lookup} if self.words else {})
         return ids | {name: look_up(ids[name]) for name, look_up in lookups.items() if ids[name].dtype == tf.string}
 
+    def read(self, reviews: pd.DataFrame) -> Features:
+        """Return `columns` of a reviews table as strings `[rows]`."""
+        return string_tensors(reviews, self.columns)
+
     def embed(self, ids: Ids) -> tf.Tensor:
         """Return the vectors `[batch, dim]` of ids."""
         parts = [self.embedding(ids[self.column])]
@@ -165,7 +169,7 @@ def look_up_ids(reviews: pd.DataFrame, *towers: Tower) -> Ids:
     """Look up all columns that these towers read, and return the ids."""
     ids: Ids = {}
     for tower in towers:
-        ids |= tower.preprocess(string_tensors(reviews, tower.columns))
+        ids |= tower.preprocess(tower.read(reviews))
     return ids
 
 

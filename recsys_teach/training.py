@@ -1,4 +1,4 @@
-"""Training: Keras' `compile` and `fit` for any of the models, until they stop getting better on validation rows."""
+"""Training: Keras' `compile` and `fit` for any `tfrs.Model`, until it stops getting better on validation rows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -9,14 +9,14 @@ from tqdm.auto import tqdm
 
 from recsys_teach._util import deferred_interrupt, progress_bar
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import Ids, gather_rows
+from recsys_teach.features import Ids, column_tensors, gather_rows
 from recsys_teach.schema import PRODUCT
-from recsys_teach.towers import training_rows
+from recsys_teach.towers import Tower, training_rows
 
 STEPS_AT_ONCE = 100  # in one call of TensorFlow, a second at most with many stacked models: then Ctrl-C is heard
 PATIENCE, PROGRESS = 2, 0.001  # training stops if the validation loss hasn't fallen by 0.1 % for two epochs
 QUALITY_PATIENCE = 4  # a quality goes up and down more than a loss
-TASK_LOSSES = ("rating_loss", "retrieval_loss")
+LEARNING_RATE = 0.1
 
 
 def train_model(
@@ -25,20 +25,27 @@ def train_model(
     *,
     epochs: int = 10,
     batch_size: int = 256,
-    learning_rate: float = 0.1,
+    learning_rate: float | None = None,
     seed: int = 0,
     validation: pd.DataFrame | None = None,
     quality: Callable[[], float] | None = None,
     after_epoch: Callable[[int], None] | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
 ) -> pd.DataFrame:
-    """Train `model` in place with Adagrad; return the losses of each epoch, a row an epoch.
+    """Train `model` in place; return the losses of each epoch, a row an epoch.
 
-    The columns `rating_loss` and `retrieval_loss` are means over the batches. With `validation` rows there are
-    `val_rating_loss`, `val_retrieval_loss` and `validation`, the model's own loss of these rows, which is the result of
-    `compute_loss(rows, training=False)`: for our models the weighted sum of both. Training stops if that hasn't fallen
-    by a thousandth for two epochs; `losses["validation"].idxmin()` is the best epoch. Validation rows whose product is
-    not in the model's vocabulary are left out.
+    Any `tfrs.Model` will do. Its `compute_loss` gets batches of the table: a dictionary of tensors, `[batch]` each, by
+    column; texts as strings, numbers as float32 or int64, times as seconds since 1970. A model with two towers of ours,
+    `user_tower` and `product_tower`, gets what they read, as ids that were looked up once, and the rating.
+
+    The optimizer is the one that the model was compiled with, else Adagrad with a `learning_rate` of 0.1.
+
+    The columns of the result are the model's metrics by name, which for our models are `rating_loss` and
+    `retrieval_loss`, the means over the batches, and `loss`, the mean of `compute_loss`. With `validation` rows there
+    are their metrics, `val_rating_loss` and so on, and `validation`, the mean of `compute_loss(rows, training=False)`:
+    for our models the weighted sum of both. Training stops if that hasn't fallen by a thousandth for two epochs;
+    `losses["validation"].idxmin()` is the best epoch. Validation rows whose product is not in the vocabulary of the
+    model's product tower, if it has one, are left out.
 
     A loss isn't what a recommender is for: it may rise while the ranks still get better. So `quality` may say how good
     the model is after an epoch, higher is better: then there is a column `quality`, and training stops if that hasn't
@@ -52,20 +59,20 @@ def train_model(
     silences it).
 
     Raises:
-        ValueError: fewer epochs than one; no validation row has a known product; the validation loss isn't finite.
+        TypeError: the model isn't a `tfrs.Model`, or `train` isn't a table.
+        ValueError: fewer epochs than one; no validation row has a known product; the validation loss isn't finite; the
+            model reads a column that isn't there.
     """
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}: expected 1 or more.")
-    towers = model.user_tower, model.product_tower
-    rows = training_rows(train, *towers)
+    rows = _rows(model, train)
     held_back = None
     if validation is not None:
-        known = validation[validation[PRODUCT].isin(model.product_tower.vocabulary.products)]
-        if known.empty:
-            raise ValueError("no validation row has a product that the model knows: take other rows, or none.")
-        held_back = training_rows(known, *towers)
-    optimizer = getattr(model, "optimizer", None) or tf.keras.optimizers.Adagrad(learning_rate)
-    optimizer.learning_rate = learning_rate
+        known = _known(model, validation)
+        held_back = _rows(model, known)
+    optimizer = getattr(model, "optimizer", None) or tf.keras.optimizers.Adagrad(learning_rate or LEARNING_RATE)
+    if learning_rate is not None:
+        optimizer.learning_rate = learning_rate
     model.compile(optimizer, steps_per_execution=STEPS_AT_ONCE)
     model.compute_loss(gather_rows(rows, [0, 0]), training=True)  # makes all variables, as `build` those of the
     optimizer.build(model.trainable_variables)  # optimizer: otherwise TensorFlow would trace everything twice
@@ -96,6 +103,36 @@ def train_model(
             model.compile(optimizer)  # makes Keras forget both functions, which hold these rows
             vars(model).pop("_eval_data_handler", None)  # an interrupted `fit` leaves its validation rows here
     return pd.DataFrame(report.losses, pd.RangeIndex(1, len(report.losses) + 1, name="epoch"))
+
+
+def _rows(model: tfrs.Model, reviews: pd.DataFrame) -> Ids:
+    """Return what `compute_loss` reads, `[rows]` each; raise a TypeError if nothing can be trained."""
+    if not isinstance(model, tfrs.Model):
+        raise TypeError(f"the model is a {type(model).__name__}: expected a tfrs.Model, whose compute_loss is trained.")
+    if not isinstance(reviews, pd.DataFrame):
+        raise TypeError(
+            f"the rows are a {type(reviews).__name__}: expected a table, a pandas DataFrame. Batches of your own go to "
+            "Keras: model.compile(optimizer), model.fit(batches)."
+        )
+    towers = _towers(model)
+    return training_rows(reviews, *towers) if towers else column_tensors(reviews)
+
+
+def _known(model: tfrs.Model, validation: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows whose product the model knows; raise a ValueError if there is none."""
+    if not _towers(model):
+        return validation
+    known = validation[validation[PRODUCT].isin(model.product_tower.vocabulary.products)]
+    if known.empty:
+        raise ValueError("no validation row has a product that the model knows: take other rows, or none.")
+    return known
+
+
+def _towers(model: tfrs.Model) -> tuple[Tower, ...]:
+    """Return the model's two towers if both are ours, else nothing."""
+    towers = [getattr(model, name, None) for name in ("user_tower", "product_tower")]
+    ours = tuple(tower for tower in towers if isinstance(tower, Tower))
+    return ours if len(ours) == len(towers) else ()
 
 
 def row_numbers(count: int, batch_size: int, rng: np.random.Generator | None = None) -> tf.data.Dataset:
@@ -164,10 +201,9 @@ class Report(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         found = {name: float(value) for name, value in (logs or {}).items()}
         self.model.epochs_trained = epoch + 1
-        names = [prefix + name for prefix in ("", "val_") for name in TASK_LOSSES]
-        self.losses.append({name: found[name] for name in names if name in found})
         if "val_loss" in found:
-            self.losses[-1]["validation"] = _finite(found["val_loss"], self.model)
+            found["validation"] = _finite(found.pop("val_loss"), self.model)
+        self.losses.append(found)
         if self.quality:
             self.losses[-1]["quality"] = self.quality()
         if self.after_epoch:
@@ -176,7 +212,7 @@ class Report(tf.keras.callbacks.Callback):
         if self.quality:
             enough = out_of_patience([-row["quality"] for row in self.losses], patience=QUALITY_PATIENCE, progress=0.0)
         else:
-            enough = "val_loss" in found and out_of_patience([row["validation"] for row in self.losses])
+            enough = "validation" in found and out_of_patience([row["validation"] for row in self.losses])
         if enough:
             self.bar.total = len(self.losses)  # otherwise a notebook would show the bar in red, as after a failure
             self.model.stop_training = True

@@ -35,7 +35,6 @@ from recsys_teach.scale.cluster import is_chief, strategy
 from recsys_teach.scale.prepared_folder import parquet_rows, read_manifest, shard_parts
 from recsys_teach.schema import RATING, USER
 from recsys_teach.splits import new_users
-from recsys_teach.training import TASK_LOSSES
 
 
 class Progress(tf.keras.callbacks.Callback):
@@ -62,7 +61,7 @@ class Progress(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch + 1
-        self._losses[epoch + 1] = {name: float(value) for name, value in (logs or {}).items() if name in TASK_LOSSES}
+        self._losses[epoch + 1] = {name: float(value) for name, value in (logs or {}).items() if name in LOSSES}
 
     def losses(self, replicas: int = 1) -> pd.DataFrame:
         """Return the means over the batches, a row an epoch.
@@ -73,6 +72,7 @@ class Progress(tf.keras.callbacks.Callback):
         return replicas * pd.DataFrame.from_dict(self._losses, orient="index").rename_axis("epoch")
 
 
+LOSSES = ("rating_loss", "retrieval_loss")
 STEPS_AT_ONCE = 16  # before TensorFlow comes back to Python
 EPOCH = "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE"  # where BackupAndRestore keeps the last epoch it saved, from 0
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)

@@ -44,8 +44,8 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         "user_vectors": tf.function(server.user_vectors).get_concrete_function(**server.asked),
     }
     used = tf.Module()  # and not the model itself, which would bring its optimizer and all of its layers
-    parts = [*server.model.user_tower.submodules, *server.model.ranking.head.submodules]
-    used.lookups = [layer for layer in parts if isinstance(layer, LOOKUPS)]
+    parts = [*server.model.user_tower.submodules, *(server.head.submodules if server.head else ())]
+    used.lookups = [server.users, *(layer for layer in parts if isinstance(layer, LOOKUPS))]
     used.parameters = functions["serving_default"].graph.variables
     unfinished = workplace(folder)
     try:

@@ -17,21 +17,24 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import Features, Ids, string_tensors
+from recsys_teach.features import Features, Ids
 from recsys_teach.multitask import MultitaskModel
+from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.serving.cold_start import categories_of, start_vectors
-from recsys_teach.towers import new_names
+from recsys_teach.sharing import JointModel
+from recsys_teach.towers import Tower, new_names
 
 CANDIDATES = 100  # as many are retrieved for the ranking at least
 LARGEST_K = 5_000  # or the number of products, if that is more: the answer's memory is users · k
 
 
 class Server:
-    """Recommends products with a trained multitask model.
+    """Recommends products with a trained model.
 
     Args:
-        model: trained; the catalogue's vectors are computed at once, so don't train it further.
+        model: trained, or made by `recommender`; the catalogue's vectors are computed at once, so don't train it
+            further. If it doesn't predict stars, they are NaN.
         train: the reviews table whose purchases aren't recommended again.
         new_products: products that training never saw: `product_id`, `category` if `train` has it, and the other
             columns that the product tower reads (a missing column is an empty text). The tower computes their vectors.
@@ -43,12 +46,13 @@ class Server:
             purchase's probability, so at 1 one star equals a factor of e; at 0 the order is the score's.
 
     Raises:
-        ValueError: a new product that isn't new or is there twice, or a weight or quantile out of range.
+        ValueError: a new product that isn't new or is there twice, a weight or quantile out of range, or a weight of
+            stars that the model doesn't predict.
     """
 
     def __init__(
         self,
-        model: MultitaskModel,
+        model: MultitaskModel | JointModel | RetrievalModel,
         train: pd.DataFrame,
         *,
         new_products: pd.DataFrame | None = None,
@@ -59,20 +63,25 @@ class Server:
             raise ValueError(f"stars_weight is {stars_weight}: expected a number, 0 or more.")
         if not 0 <= optimism <= 1:
             raise ValueError(f"optimism is {optimism}: expected a quantile from 0 to 1.")
+        self.retrieval = model if isinstance(model, RetrievalModel) else model.retrieval
+        self.head = None if isinstance(model, RetrievalModel) else model.ranking.head
+        if stars_weight and self.head is None:
+            raise ValueError(f"stars_weight is {stars_weight}, but this model doesn't predict stars: leave it out.")
         self.model, self.train, self.stars_weight = model, train, stars_weight
-        tower = model.product_tower
+        tower, users = model.product_tower, model.user_tower
+        known = users.vocabulary.users if isinstance(users, Tower) else sorted(train[USER].unique())
+        self.users = users.lookup if isinstance(users, Tower) else tf.keras.layers.StringLookup(vocabulary=known)
         self.catalogue = dict(tower.catalogue)
         vectors = tower(self.catalogue)
-        biased = model.retrieval.candidate_vectors(vectors, self.catalogue)
+        biased = self.retrieval.candidate_vectors(vectors, self.catalogue)
         names = list(model.products)
         if new_products is not None and len(new_products):
             added = new_names(new_products, names)
             groups = categories_of(train, names), categories_of(new_products, added)
-            starts = start_vectors(biased.numpy(), *groups, optimism if model.retrieval.product_bias else None)
+            starts = start_vectors(biased.numpy(), *groups, optimism if self.retrieval.product_bias else None)
             starts, bias = np.split(starts, [vectors.shape[1]], axis=1)
-            table = new_products.reindex(columns=list(tower.columns), fill_value="").astype(object).fillna("")
-            new = tower.preprocess(string_tensors(table, tower.columns))
-            new_vectors = tower(new) if len(tower.columns) > 1 else starts
+            new = tower.preprocess(tower.read(_filled(new_products, tower)))
+            new_vectors = tower(new) if tower.columns != (PRODUCT,) else starts
             vectors = tf.concat([vectors, new_vectors], axis=0)
             biased = tf.concat([biased, tf.concat([new_vectors, bias], axis=1)], axis=0)
             self.catalogue = {name: _below(ids, new[name]) for name, ids in self.catalogue.items()}
@@ -80,16 +89,20 @@ class Server:
         self.names, self.vectors = tf.constant(names), tf.Variable(vectors)
         self.index = tfrs.layers.factorized_top_k.BruteForce().index(biased)
         self.candidate_vectors = biased.numpy()  # the same vectors, `[products, dim]`, for another index
-        splits, columns = _purchases(train, model.user_tower.vocabulary.users, names)
+        splits, columns = _purchases(train, known, names)
         self.splits, self.columns = tf.Variable(splits), tf.Variable(columns)
 
     @property
     def asked(self) -> dict[str, tf.TensorSpec]:
-        """The specification of the strings that describe users: `user_id`, and other columns of the user tower.
+        """The specification of what describes users: `user_id`, and other columns of the user tower; ours read strings.
 
         The shape isn't part of it: an exported graph would rely on the shape and drop its own check.
         """
-        return {name: tf.TensorSpec(None, tf.string, name=name) for name in self.model.user_tower.columns}
+        tower = self.model.user_tower
+        dtypes = {USER: tf.string} | dict.fromkeys(tower.columns, tf.string)
+        if not isinstance(tower, Tower):
+            dtypes |= {name: values.dtype for name, values in tower.read(self.train[:0]).items()}
+        return {name: tf.TensorSpec(None, dtype, name=name) for name, dtype in dtypes.items()}
 
     def user_vectors(self, **asked: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the query vectors, `{"vector": [users, dim]}`, for another index.
@@ -97,8 +110,8 @@ class Server:
         Raises:
             TypeError, tf.errors.InvalidArgumentError: as `recommend` does.
         """
-        users = self.model.user_tower(_checked(asked))
-        return {"vector": self.model.retrieval.query_vectors(users)}
+        users = self.model.user_tower(_checked(asked, self.asked))
+        return {"vector": self.retrieval.query_vectors(users)}
 
     def recommend(self, *, k: tf.Tensor, **asked: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the k best products of each user that they haven't bought, best first, each `[users, k]`.
@@ -114,15 +127,17 @@ class Server:
             tf.errors.InvalidArgumentError: an input hasn't one string for each user; `k` is neither a number nor one
                 for each user, is negative, or is above both 5,000 and the number of products.
         """
-        asked, products = _checked(asked), len(self.names)
+        asked, products = _checked(asked, self.asked), len(self.names)
         k = _checked_k(k, asked[USER], max(LARGEST_K, products))
         ids = self.model.user_tower.preprocess(asked)
         users = self.model.user_tower(ids)
         bought = tf.RaggedTensor.from_row_splits(self.columns, self.splits, validate=False)
-        bought = tf.pad(tf.gather(bought, ids[USER]).to_tensor(products), [[0, 0], [0, 1]], constant_values=products)
+        bought = tf.pad(
+            tf.gather(bought, self.users(asked[USER])).to_tensor(products), [[0, 0], [0, 1]], constant_values=products
+        )
         kept = tf.maximum(k, CANDIDATES) if self.stars_weight else k
         scores, found = self.index(
-            self.model.retrieval.query_vectors(users), k=tf.minimum(_largest(kept) + tf.shape(bought)[1], products)
+            self.retrieval.query_vectors(users), k=tf.minimum(_largest(kept) + tf.shape(bought)[1], products)
         )
         scores = tf.where(_among(found, bought), -np.inf, scores)
         scores, found = _best(kept, scores, scores, found)
@@ -139,11 +154,13 @@ class Server:
 
     def stars(self, users: tf.Tensor, ids: Ids, found: tf.Tensor) -> tf.Tensor:
         """Return the predicted stars of the found products, `[users, found]`; `users` are vectors `[users, dim]`."""
+        if self.head is None:
+            return tf.fill(tf.shape(found), np.float32(np.nan))
         each, flat = tf.shape(found)[1], tf.reshape(found, [-1])
         repeated = {name: tf.repeat(values, each, axis=0) for name, values in ids.items()}
         products = {name: tf.gather(values, flat) for name, values in self.catalogue.items()}
         vectors = tf.repeat(users, each, axis=0), tf.gather(self.vectors, flat)
-        return tf.reshape(self.model.ranking.head(*vectors, repeated | products), tf.shape(found))
+        return tf.reshape(self.head(*vectors, repeated | products), tf.shape(found))
 
 
 def _among(found: tf.Tensor, bought: tf.Tensor) -> tf.Tensor:
@@ -167,11 +184,18 @@ def _largest(k: tf.Tensor) -> tf.Tensor:
     return tf.maximum(tf.reduce_max(k), 0)
 
 
-def _checked(asked: Features) -> Features:
-    """Return the strings that describe users, each `[users]`; raise an error that names the first input that isn't."""
-    asked = {name: _tensor(name, values, tf.string) for name, values in asked.items()}
+def _filled(products: pd.DataFrame, tower: Tower) -> pd.DataFrame:
+    """Return new products with what a tower of ours reads; a missing text is empty."""
+    if not isinstance(tower, Tower):
+        return products
+    return products.reindex(columns=list(tower.columns), fill_value="").astype(object).fillna("")
+
+
+def _checked(asked: Features, expected: dict[str, tf.TensorSpec]) -> Features:
+    """Return what describes users, each `[users]`; raise an error that names the first input that isn't."""
+    asked = {name: _tensor(name, values, expected[name].dtype) for name, values in asked.items()}
     for name, values in asked.items():
-        message = f"{name}: expected the shape [users], one string for each, received"
+        message = f"{name}: expected the shape [users], one {_kind(values.dtype)} for each, received"
         asked[name] = tf.reshape(_only_if(tf.rank(values) == 1, values, message, tf.shape(values)), [-1])
     users = asked[USER]
     for name, values in asked.items():
@@ -190,6 +214,10 @@ def _checked_k(k: tf.Tensor, users: tf.Tensor, largest: int) -> tf.Tensor:
     low, high = tf.reduce_min(k), tf.reduce_max(k)
     right = (low >= 0) & (high <= largest)
     return _only_if(right, k, f"k: expected 0 to {largest} products, received", low, "to", high)
+
+
+def _kind(dtype: tf.DType) -> str:
+    return "string" if dtype == tf.string else "number"
 
 
 def _tensor(name: str, values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

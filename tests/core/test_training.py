@@ -35,7 +35,7 @@ def planted(rows, *, users, seed):
 TRAIN = planted(90, users=10, seed=0)
 VALIDATION = planted(22, users=13, seed=1)  # u10, u11 and u12 are new
 VOCABULARY = learn_vocabulary(TRAIN)
-COLUMNS = ["rating_loss", "retrieval_loss", "val_rating_loss", "val_retrieval_loss", "validation"]
+COLUMNS = ["rating_loss", "retrieval_loss", "loss", "val_rating_loss", "val_retrieval_loss", "validation"]
 
 
 def build(kind, **settings):
@@ -114,7 +114,7 @@ def test_training_reports_every_epoch():
     assert seen == [1, 2, 3]
     assert losses.index.tolist() == [1, 2, 3]
     assert losses.index.name == "epoch"
-    assert list(losses) == COLUMNS[:2]
+    assert list(losses) == COLUMNS[:3]
     assert losses.notna().all(axis=None)
 
 
@@ -132,8 +132,8 @@ def test_the_same_seeds_give_the_same_model():
 @pytest.mark.parametrize(
     ("kind", "settings", "columns"),
     [
-        (RankingModel, {}, ["rating_loss", "val_rating_loss", "validation"]),
-        (RetrievalModel, {}, ["retrieval_loss", "val_retrieval_loss", "validation"]),
+        (RankingModel, {}, ["rating_loss", "loss", "val_rating_loss", "validation"]),
+        (RetrievalModel, {}, ["retrieval_loss", "loss", "val_retrieval_loss", "validation"]),
         (MultitaskModel, {"rating_weight": 0.3, "retrieval_weight": 0.7}, COLUMNS),
     ],
 )
@@ -183,7 +183,7 @@ class OtherNames(tfrs.Model):
 @pytest.mark.parametrize(("goal", "epochs"), [(5.0, 8), (-3.0, 3)])
 def test_a_model_with_other_metrics_stops_by_its_own_loss(goal, epochs):
     losses = train_model(OtherNames(goal), TRAIN, epochs=8, batch_size=16, learning_rate=0.1, validation=VALIDATION)
-    assert list(losses) == ["validation"]
+    assert list(losses) == ["mae", "loss", "val_mae", "validation"]
     assert len(losses) == epochs
     assert losses["validation"].is_monotonic_decreasing == (goal == 5.0)
 
@@ -331,7 +331,7 @@ def test_training_that_gets_better_all_the_time_goes_on_to_the_last_epoch():
 def test_without_validation_training_goes_on_to_the_last_epoch():
     losses = climb(epochs=5)
     assert len(losses) == 5
-    assert list(losses) == ["rating_loss"]
+    assert list(losses) == ["rating_loss", "loss"]
 
 
 @pytest.mark.parametrize(
@@ -393,14 +393,14 @@ def test_training_stops_after_four_epochs_in_which_the_quality_has_not_risen(qua
     losses = train_model(
         build(RankingModel), TRAIN, epochs=len(qualities), batch_size=32, quality=iter(qualities).__next__
     )
-    assert list(losses) == ["rating_loss", "quality"]
+    assert list(losses) == ["rating_loss", "loss", "quality"]
     assert losses["quality"].tolist() == qualities[:epochs]
     assert losses.index.tolist() == list(range(1, epochs + 1))
 
 
 def test_the_quality_wins_over_the_validation_loss():
     loss_rises = climb(goal=-2.0, epochs=7, quality=iter(range(7)).__next__)
-    assert list(loss_rises) == ["rating_loss", "val_rating_loss", "validation", "quality"]
+    assert list(loss_rises) == ["rating_loss", "loss", "val_rating_loss", "validation", "quality"]
     assert loss_rises["validation"].is_monotonic_increasing  # that alone would end it after three epochs
     assert len(loss_rises) == 7
     loss_falls = climb(goal=5.0, epochs=7, quality=iter(range(0, -7, -1)).__next__)
