@@ -21,7 +21,7 @@ from recsys_teach.exercises import EXERCISES
 from recsys_teach.exercises.exercise import RIGHT, Exercise
 
 HANDOUT, SOLVED = tool.BUILD / "handout", tool.BUILD / "solved"
-CHECK = re.compile(r'^exercises\.check\("([\d.]+)", (\w+)\)$', re.MULTILINE)
+CHECK = re.compile(r'^exercises\.check\("(\d\d\.\w+)", (\w+|\.\.\.)\)$', re.MULTILINE)
 
 
 def solved(notebook: NotebookNode) -> NotebookNode:
@@ -41,6 +41,8 @@ def solved_cell(source: str, exercise: Exercise, name: str) -> str:
     Raises:
         ValueError: the cell doesn't define this name once, or the solution doesn't define it.
     """
+    if name == "...":  # a question with several answers
+        return source.replace(name, repr(exercise.reference))
     stubs = _definitions(source, name)
     if len(stubs) != 1:
         raise ValueError(f"the cell of {exercise.number} defines {name} {len(stubs)} times: expected one stub.")

@@ -23,7 +23,7 @@ BEFORE = "[project.scripts]\n"
 BADGES = re.compile(r"^\[!\[Open in Colab\].*\n\n", flags=re.MULTILINE)
 
 SET_UP = """\
-# Finds the course's package: installed, beside this notebook or above it. Else installs it and what it lacks.
+# @title Set up: finds the course's package, installed, beside this notebook or above it, or installs it.
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -81,7 +81,8 @@ def with_badges(markdown: str, line: str) -> str:
 
 def link(notebook: NotebookNode, repository: str, path: str) -> NotebookNode:
     """The notebook with the first cell and, where it links to others at its top, the badges of this repository."""
-    tool.code_cells(notebook)[0].source = set_up(repository)
+    first = tool.code_cells(notebook)[0]
+    first.source, first.metadata["tags"] = set_up(repository), [tool.FOLDED]
     if "](glossary.md)" in notebook.cells[0].source:
         notebook.cells[0].source = with_badges(notebook.cells[0].source, badges(repository, path))
     return notebook
@@ -100,7 +101,7 @@ def main(root: Path = tool.ROOT) -> None:
     repository = published(metadata.read_text(encoding="utf-8"))
     for path in sorted((root / "notebooks").rglob("*.ipynb")):
         name = path.relative_to(root).as_posix()
-        tool.write(link(nbformat.read(path, as_version=4), repository, name), path)
+        tool.write(tool.clean(link(nbformat.read(path, as_version=4), repository, name)), path)
     start = badges(repository, "notebooks/01_data.ipynb")
     readme.write_text(with_badges(readme.read_text(encoding="utf-8"), start), encoding="utf-8")
     print(f"the notebooks install the package from {repository or 'nowhere: name a repository'}")

@@ -26,6 +26,9 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+CHECKS, FOLDED = "remove-cell", "hide-input"  # tags, by which the site leaves a cell out, or folds its code
+FOLD = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # by which JupyterLab and Colab fold the code
+LINES = 15  # of code in a cell that readers see
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 LOCAL_PATH = re.compile(r"(/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\)\w")
 
@@ -38,7 +41,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     """Leave in the notebook what a reader needs: no stderr, no widget state or view, no trace of who ran it."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in code_cells(notebook):
-        cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = nbformat.from_dict(({"tags": tags} if tags else {}) | (FOLD if hidden(cell) else {}))
         cell.outputs = _joined(_clean_outputs(cell.outputs))
     return notebook
 
@@ -87,10 +91,23 @@ def problems(notebook: NotebookNode) -> list[str]:
                 found.append(f"cell {number} stores a widget view")
             if LOCAL_PATH.search(str(output.get("text", "")) + str(output.get("data", ""))):
                 found.append(f"cell {number} stores a path of a machine")
-        lines = [line for line in cell.source.splitlines() if line.strip()]
-        if len(lines) > 12:
-            found.append(f"cell {number} has {len(lines)} lines of code, more than 12")
+        if hidden(cell):
+            continue
+        if (lines := len(code_lines(cell))) > LINES:
+            found.append(f"cell {number} has {lines} lines of code, more than {LINES}")
+        if any(line.lstrip().startswith("assert ") for line in code_lines(cell)):
+            found.append(f"cell {number} asserts something where readers see it: move that to a cell tagged {CHECKS}")
     return found
+
+
+def hidden(cell: NotebookNode) -> bool:
+    """Whether readers don't see the code of this cell unless they unfold it."""
+    return bool({CHECKS, FOLDED} & {*cell.metadata.get("tags", [])})
+
+
+def code_lines(cell: NotebookNode) -> list[str]:
+    """The lines of code of a cell that aren't empty."""
+    return [line for line in cell.source.splitlines() if line.strip()]
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:

@@ -7,10 +7,14 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
+from traitlets.config import Config
 
 OUTSIDE = re.compile(r"\[([^\]]*)\]\(\.\./[^)]*\)")
 FAR_PICTURE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")
 BESIDE = re.compile(r"\]\((\w+)\.(?:ipynb|md)(#[\w-]+)?\)")
+WITHOUT_CHECKS = Config(
+    TagRemovePreprocessor={"enabled": True, "remove_cell_tags": ["remove-cell"], "remove_input_tags": ["hide-input"]}
+)
 TERM = re.compile(r"^## (.+)$", flags=re.MULTILINE)
 
 
@@ -19,7 +23,8 @@ def write_page(notebook: NotebookNode, path: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = BESIDE.sub(r"](\1.html\2)", without_far_pictures(without_links_outside(cell.source)))
-    html, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+    exporter = HTMLExporter(config=WITHOUT_CHECKS)
+    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})
     path.write_text(html, encoding="utf-8")
 
 

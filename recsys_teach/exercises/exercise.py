@@ -122,6 +122,21 @@ class Exercise:
         return self.solution or inspect.getsource(self.reference).strip()
 
 
+def choice(number: str, *, right: str, hint: str, **answers: str) -> Exercise:
+    """Return a question with several answers, of which one is right: `answers` explains each by its letter."""
+    wrong = {letter: words for letter, words in answers.items() if letter != right}
+    letters = ", ".join(f'"{letter}"' for letter in answers)
+    return Exercise(
+        number=number,
+        reference=right,
+        mistakes=tuple(wrong.items()),
+        hint=hint,
+        right=answers[right],
+        probe=lambda answer: str(answer).strip().lower(),
+        verdict=lambda letter: None if letter == right else wrong.get(letter, f"Answer with one of {letters}."),
+    )
+
+
 @dataclass(frozen=True)
 class Feedback:
     """The feedback on an answer, shown by a cell that ends with it; `verdict` is one of the three constants."""

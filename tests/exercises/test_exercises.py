@@ -17,7 +17,7 @@ from scipy.stats import ttest_rel
 from recsys_teach import exercises
 from recsys_teach.baselines import RateSinceLaunch
 from recsys_teach.evaluation import row_metrics, scoreboard
-from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, same
+from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, choice, same
 from recsys_teach.splits import split_last
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))
@@ -65,14 +65,16 @@ def test_an_answer_of_another_kind_is_told_so(exercise):
 def test_numbers_without_gaps_at_least_three_a_notebook():
     for path in NOTEBOOKS:
         own = [number for number in exercises.EXERCISES if number.startswith(path.stem[:2])]
-        assert own == [f"{path.stem[:2]}.{place + 1}" for place in range(len(own))]
-        assert len(own) >= 3, path.stem
+        questions, builds = own[:3], own[3:]
+        assert questions == [f"{path.stem[:2]}.{letter}" for letter in "abc"]
+        assert builds == [f"{path.stem[:2]}.{place + 1}" for place in range(len(builds))]
+        assert len(builds) >= 3, path.stem
 
 
 def cells_with_checks(path):
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code" and (
-            found := re.search(r'^exercises\.check\("([\d.]+)", (\w+)\)$', cell.source, re.M)
+            found := re.search(r'^exercises\.check\("(\d\d\.\w+)", (\w+|\.\.\.)\)$', cell.source, re.M)
         ):
             yield cell, *found.groups()
 
@@ -104,7 +106,26 @@ ARGUMENTS = [
 
 
 def test_all_have_planted_inputs_but_those_that_need_a_shop_or_leave_a_choice():
-    assert [exercise.number for exercise in ALL if not exercise.inputs] == ["02.5", "03.4", "04.4", "09.3"]
+    without = [exercise.number for exercise in ALL if not exercise.inputs and not isinstance(exercise.reference, str)]
+    assert without == ["02.5", "03.4", "04.4", "09.3"]
+
+
+def test_a_question_takes_a_letter_and_says_which_there_are():
+    question = choice("00.a", right="b", hint="Look.", a="No: too few.", b="Yes: enough.", c="No: too many.")
+    for answer, words in {
+        "b": "Yes: enough.",
+        " B ": "Yes: enough.",
+        "a": "No: too few.",
+        "c": "No: too many.",
+    }.items():
+        assert question.check(answer).words == words
+    assert question.check("d").words == 'Answer with one of "a", "b", "c".'
+    assert [question.check(answer).verdict for answer in ("b", "a", "d", ...)] == [
+        RIGHT,
+        NOT_YET,
+        NOT_YET,
+        NOT_ATTEMPTED,
+    ]
 
 
 @pytest.mark.parametrize(("exercise", "place", "name"), ARGUMENTS, ids=lambda each: getattr(each, "number", each))
