@@ -66,7 +66,7 @@ def write_reference(folder: Path) -> None:
     """Write a page for each module, which Sphinx fills from its docstrings, and one that lists them by room."""
     folder.mkdir()
     package = ROOT / "recsys_teach"
-    order = re.findall(r"^  (\w+)\.py", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    order = re.findall(r"^  (\w+)\.py", (ROOT / "docs/package.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     rooms = sorted(path.parent for path in package.glob("*/__init__.py"))
     index = "# The package\n\nThe steps of the course, a file each; everything else has a room.\n"
     for room in (package, *rooms):

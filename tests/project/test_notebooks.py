@@ -86,19 +86,30 @@ def test_clean_keeps_what_a_reader_needs():
     ]
 
 
+@pytest.mark.parametrize("tag", [tool.CHECKS, tool.FOLDED])
+def test_code_that_readers_need_not_see_is_folded_in_jupyterlab_and_colab(tag):
+    cell = new_code_cell("x = 1", metadata={"tags": [tag], "collapsed": True})
+    (cell,) = tool.clean(new_notebook(cells=[cell])).cells
+    assert cell.metadata == {"tags": [tag], "jupyter": {"source_hidden": True}, "cellView": "form"}
+
+
 def test_problems_are_named():
     notebook = dirty()
     path = "/".join(["", "home", "me", "x.csv"])
     notebook.cells[0].outputs.append(new_output("stream", text=path))
-    notebook.cells.append(new_code_cell("\n".join(["x = 1"] * 13), execution_count=2))
+    notebook.cells.append(new_code_cell("\n".join(["x = 1"] * 16), execution_count=2))
+    notebook.cells.append(new_code_cell("if x:\n    assert x == 1", execution_count=3))
+    unseen = new_code_cell("\n".join(["assert x"] * 16), execution_count=4, metadata={"tags": [tool.CHECKS]})
+    notebook.cells.append(unseen)
     assert tool.problems(notebook) == [
-        "its execution counts are [7, 2], not 1 to 2: run it whole",
+        "its execution counts are [7, 2, 3, 4], not 1 to 4: run it whole",
         "it holds widget state",
         "cell 1 stores an error or stderr",
         "cell 1 stores a widget view",
         "cell 1 stores a widget view",
         "cell 1 stores a path of a machine",
-        "cell 2 has 13 lines of code, more than 12",
+        "cell 2 has 16 lines of code, more than 15",
+        "cell 3 asserts something where readers see it: move that to a cell tagged remove-cell",
     ]
 
 

@@ -1,7 +1,7 @@
 """The pages of `make run`: links among them, names in the glossary, and no link that leads out."""
 
 import pages
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from site_pages import Page
 
 
@@ -32,3 +32,13 @@ def test_a_picture_from_elsewhere_is_only_its_words(tmp_path):
     assert "Open it" in page.text
     assert "https://b.example/x" in page.links
     assert not any("a.example" in address for address in page.loaded)
+
+
+def test_checks_are_left_out_and_folded_code_shows_its_output_alone(tmp_path):
+    check = new_code_cell("assert unseen_check", metadata={"tags": ["remove-cell"]})
+    drawn = new_code_cell("draw_it()", metadata={"tags": ["hide-input"]}, execution_count=1)
+    drawn.outputs = [new_output("stream", text="what was drawn")]
+    pages.write_page(new_notebook(cells=[check, drawn]), tmp_path / "a.html")
+    text = Page(tmp_path / "a.html").text
+    assert "what was drawn" in text
+    assert not any(code in text for code in ("unseen_check", "draw_it"))

@@ -1,0 +1,51 @@
+"""The code of docs/from-tfrs.md runs, and its models come out as the page says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from recsys_teach.files.downloads import movielens_sample
+
+PAGE = (Path(__file__).parents[2] / "docs" / "from-tfrs.md").read_text(encoding="utf-8")
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+CODE = [text for language, text in FENCED if language == "python"]
+(TABLE,) = [text for language, text in FENCED if not language]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What the page's code defines."""
+    try:
+        movielens_sample()
+    except (OSError, ValueError) as error:
+        pytest.skip(str(error))
+    names = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("page"))
+        for block in CODE:
+            exec(block, names)
+        names["exported"] = [path.name for path in Path("shelf").iterdir()]
+    return names
+
+
+def test_its_table_is_what_comes_out(found):
+    rows = [line.split() for line in TABLE.splitlines()[1:]]
+    stored = {name: [float(number) for number in numbers] for name, *numbers in rows}
+    board = found["board"].round(3)
+    assert list(stored) == list(board.index)
+    for name, numbers in stored.items():
+        room = 0.0005 if name in ("popularity", "EASE") else 0.005  # training differs from machine to machine
+        columns = ["hit@10", "ndcg@10", "hit@10 gain", "hit@10 gain low", "hit@10 gain high"]
+        assert board.loc[name, columns].tolist() == pytest.approx(numbers, abs=room)
+
+
+def test_the_tutorials_model_loses_to_popularity_and_the_repaired_one_wins(found):
+    assert found["board"].loc["tutorial", "hit@10 gain high"] < 0 < found["board"].loc["repaired", "hit@10 gain low"]
+
+
+def test_stars_titles_the_lab_and_the_export_work(found):
+    assert found["stars"].shape == (3,)
+    assert found["by_title"].scores(found["test"].head(2)).shape == (2, len(found["movies"]))
+    assert found["lab"].state.sweep.board["hit@10"].notna().all()
+    assert found["exported"] == ["1"]
