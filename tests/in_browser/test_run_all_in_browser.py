@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from test_lab_in_browser import use_the_lab
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-NAMES = ("02_towers.ipynb", "03_retrieval.ipynb", "04_ranking.ipynb", "05_multitask.ipynb")
+NAMES = ("03_retrieval.ipynb", "04_ranking.ipynb", "05_multitask.ipynb")
 WARNING = re.compile(r"\w*Warning:|WARNING|warn\(")
 BROKEN = re.compile("Loading widget|Error displaying widget|model not found", re.IGNORECASE)
 NOISY = (
@@ -113,21 +113,6 @@ def test_whatever_is_wrong_is_found_and_named(run):
 @of(*NAMES)
 def test_it_runs_without_an_error_a_warning_or_noise(run):
     assert noise(run) == []
-
-
-@of("02_towers.ipynb")
-def test_a_vector_turns_and_grows(run):
-    picture = run.page.get_by_role("img", name="45° away from the tent, 1.0 long: dot product 0.71")
-    expect(picture).to_be_visible()
-    run.press("angle", "ArrowRight", "ArrowRight", "ArrowRight")
-    run.press("length", "ArrowRight", "ArrowRight")
-    expect(run.html("90° away from the tent, 2.0 long: dot product 0.00")).to_be_visible()
-    box = run.page.get_by_role("spinbutton", name="angle", exact=True)
-    box.fill("180")
-    box.press("Tab")
-    expect(run.html("180° away from the tent, 2.0 long: dot product -2.00")).to_be_visible()
-    run.screenshot("widget-02")
-    assert run.error_outputs() == []
 
 
 @of("03_retrieval.ipynb")
