@@ -1,4 +1,4 @@
-"""The exercises of notebook 03: the in-batch softmax, two corrections of it, and a model that beats the floor."""
+"""The exercises of notebook 03: the in-batch softmax, two corrections, a model that beats the floor, and its loss."""
 
 from functools import lru_cache
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from recsys_teach.baselines import Oracle, Popularity
 from recsys_teach.evaluation import scoreboard
-from recsys_teach.exercises.exercise import Exercise
+from recsys_teach.exercises.exercise import Exercise, choice, empty, same
 from recsys_teach.schema import first_texts
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_by_time
@@ -42,24 +42,24 @@ def without_accidental_hits(scores, users, products):
     return np.where(hits & ~np.eye(len(products), dtype=bool), -np.inf, scores)
 
 
-def _all_of_hers(scores, users, products):
+def _bought_in_any_row(scores, users, products):
     bought = (users[:, None] == users) @ (products[:, None] == products)
     return np.where(bought & ~np.eye(len(users), dtype=bool), -np.inf, scores)
 
 
 def _centred(scores):
-    """A constant in all scores of a row doesn't matter to its softmax."""
+    """Return the scores without a constant of each row, which doesn't change the row's softmax."""
     return np.asarray(scores) - np.mean(scores, axis=-1, keepdims=True)
 
 
 def _chances(scores):
-    """Nor does it matter whether a score is -inf, or a very large negative number."""
+    """Return the softmax of each row: a score of -inf and a very large negative score give the same."""
     return softmax(np.asarray(scores), axis=-1)
 
 
 def build(train):
     """A recommender that has learned from `train`: with `products`, and `scores(reviews)` `[rows, products]`."""
-    return _by_category(train, stranger=1.0)
+    return _by_category(train, new_user=1.0)
 
 
 TWO_TOWERS = """def build(train):
@@ -72,8 +72,8 @@ TWO_TOWERS = """def build(train):
     return model"""
 
 
-def _by_category(train, stranger):
-    """Popularity times how much more of a category a user buys than others do, for a stranger times `stranger`."""
+def _by_category(train, new_user):
+    """Popularity times how much more of a category a user buys than others do; for a new user, times `new_user`."""
     counts = train["product_id"].value_counts().sort_index()
     category = first_texts(train, "category", counts.index)
     usual = train["category"].value_counts(normalize=True).sort_index()
@@ -81,44 +81,48 @@ def _by_category(train, stranger):
     lift = own.div(own.sum(axis=1), axis=0) / usual
     return SimpleNamespace(
         products=list(counts.index),
-        scores=lambda rows: counts.to_numpy() * lift.reindex(rows["user_id"]).fillna(stranger)[category].to_numpy(),
+        scores=lambda rows: counts.to_numpy() * lift.reindex(rows["user_id"]).fillna(new_user)[category].to_numpy(),
     )
 
 
-def _told(train):
-    """Somebody who was shown the test rows."""
+def _with_test_rows(train):
+    """Return a recommender that has seen the test rows."""
     products, bought = sorted(train["product_id"].unique()), _shop()[1].test["product_id"].to_numpy()
     return SimpleNamespace(products=products, scores=lambda rows: 1.0 * (bought[:, None] == np.array(products)))
 
 
 @lru_cache(maxsize=1)
 def _shop():
-    """A small shop that isn't the notebook's, and its split by time."""
+    """Return a small shop, which isn't the notebook's, and its split by time."""
     shop = generate_shop(users=800, products=240, seed=9)
     return shop, split_by_time(shop.reviews)
 
 
 def _hits(answer):
-    """hit@10 of popularity, of the answer and of the truth, for warm users and for new ones."""
-    shop, (train, test) = _shop()
-    recommender = answer(train.copy())
+    """Return the hit@10 of an answer to 03.4, between the floor and the ceiling; what it returned, if not that."""
+    recommender = answer(_shop()[1].train.copy())
     if not hasattr(recommender, "scores") or isinstance(recommender, type):
         return recommender
-    if set(recommender.products) - set(train["product_id"]):
-        return OTHER_TABLE
+    return OTHER_TABLE if set(recommender.products) - set(_shop()[1].train["product_id"]) else _board(recommender)
+
+
+def _board(recommender):
+    """Return the hit@10 of popularity, of a recommender and of the truth, for warm users and for new users."""
+    shop, (train, test) = _shop()
     rivals = {"floor": Popularity(train), "yours": recommender, "ceiling": Oracle(shop)}
     return scoreboard(rivals, train, test, k=(10,), slices=True)["hit@10"].unstack("test rows")
 
 
-OTHER_TABLE = "It knows products that `train` doesn't have: `fit` learns from the notebook's train, not this one."
-NO_SCORES = "What you return has no scores(reviews): return the recommender itself, trained."
-LEAK = "That is better than the oracle, which knows the truth. Where did it see the test rows?"
-BOTH = "Not far enough above popularity for warm users, and below it for strangers. Which faults are left?"
-STRANGERS = "Good for warm users, but strangers get too little. Has any training row touched their vector?"
-ONE_LIST = "Strangers get what popularity gives them, but warm users hardly more. Has it learned their taste?"
+OTHER_TABLE = "Its products aren't all in `train`: the notebook's `fit` uses the notebook's train, not this one."
+NO_SCORES = "The returned object has no method scores(reviews): return the trained recommender itself."
+LEAK = "It is better than the oracle, which knows the truth. How did it get to know the test rows?"
+BOTH = "Too few hits for warm users, and fewer than popularity for new users. Which faults are left?"
+NEW_USERS = "Enough hits for warm users, too few for new users. Does any training row change their vector?"
+ONE_LIST = "Enough hits for new users, but hardly more for warm users. Has it learned their taste?"
 
 
 def _wrong_with(hits):
+    """Return what is wrong with an answer to 03.4, or None."""
     if not isinstance(hits, pd.DataFrame):
         return hits if isinstance(hits, str) else NO_SCORES
     hits = hits[["warm users", "new users"]]
@@ -128,26 +132,181 @@ def _wrong_with(hits):
     warm, new = yours >= bound
     if warm and new:
         return None
-    words = STRANGERS if warm else ONE_LIST if new else BOTH
+    words = NEW_USERS if warm else ONE_LIST if new else BOTH
     return (
         words + " hit@10: " + ", ".join(f"{part} {yours[part]:.3f}, to reach {bound[part]:.3f}" for part in bound.index)
     )
 
 
+PLANTED = (  # vectors of users and of products, and log_q of the products
+    (*BATCHES[0], np.log([0.3, 0.1, 0.05])),
+    (*BATCHES[1], np.log([0.02, 0.4])),
+)
+LOSS_EPOCHS = 3
+
+
+def compute_loss(self, features, training=False):
+    """The in-batch softmax loss with the logQ correction, summed over the batch; `features`: columns `[batch]`."""
+    return _loss(self, features)
+
+
+COMPUTE_LOSS = """def compute_loss(self, features, training=False):
+    users = self.user_tower(features["user_id"])
+    products = self.product_tower(features["product_id"])
+    scores = tf.matmul(users, products, transpose_b=True) - features["log_q"]
+    right = tf.range(tf.shape(scores)[0])
+    return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(right, scores))"""
+
+
+def _loss(model, features, *, log_q=-1.0, of_users=False, first_column=False, rows=False, mean=False):
+    """Return the loss, or that of a usual mistake: log_q added (1) or left out (0), a softmax over users, and so on."""
+    from recsys_teach.backend import tf
+
+    users, products = model.user_tower(features["user_id"]), model.product_tower(features["product_id"])
+    scores = tf.matmul(users, products, transpose_b=True) + log_q * features["log_q"]
+    scores = tf.transpose(scores) if of_users else scores
+    right = tf.range(tf.shape(scores)[0]) * (0 if first_column else 1)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(right, scores)
+    return losses if rows else tf.reduce_mean(losses) if mean else tf.reduce_sum(losses)
+
+
+def _planted_losses(answer):
+    """Return the loss of each planted batch; the dots or None, if the answer returns these."""
+    from recsys_teach.backend import tf
+
+    losses = []
+    for users, products, log_q in PLANTED:
+        model = SimpleNamespace(
+            user_tower=lambda ids, vectors=users: tf.constant(vectors, tf.float32),
+            product_tower=lambda ids, vectors=products: tf.constant(vectors, tf.float32),
+        )
+        ids = tf.constant([str(row) for row in range(len(users))])
+        features = {"user_id": ids, "product_id": ids, "log_q": tf.constant(log_q, tf.float32)}
+        losses.append(answer(model, features, training=True))
+    return losses
+
+
+def _trained_by(answer):
+    """Return the hit@10 of a model that was trained with an answer to 03.5 (see `_board`), or what is wrong with it."""
+    losses = _planted_losses(answer)
+    if empty(losses):
+        return losses
+    if words := _wrong_loss(losses):
+        return words
+    from recsys_teach.adapters import recommender
+    from recsys_teach.backend import tf, tfrs
+    from recsys_teach.features import learn_vocabulary
+    from recsys_teach.training import train_model
+
+    train = _shop()[1].train
+    vocabulary = learn_vocabulary(train)
+    tf.keras.utils.set_random_seed(0)
+    model = type("YourModel", (tfrs.Model,), {"compute_loss": answer})()
+    for name, ids in (("user_tower", vocabulary.users), ("product_tower", vocabulary.products)):
+        lookup, embedding = tf.keras.layers.StringLookup(vocabulary=ids), tf.keras.layers.Embedding(len(ids) + 1, 32)
+        setattr(model, name, tf.keras.Sequential([lookup, embedding]))
+    share = train["product_id"].map(train["product_id"].value_counts()) / len(train)
+    rows = train[["user_id", "product_id"]].assign(log_q=np.log(share))
+    train_model(model, rows, epochs=LOSS_EPOCHS)
+    return _board(recommender(model.user_tower, model.product_tower, vocabulary.products))
+
+
+def _wrong_loss(losses):
+    """Return what is wrong with the losses of the planted batches, if it is a usual mistake, or None."""
+    for mistake, words in WRONG_LOSSES:
+        if same(losses, _planted_losses(mistake)):
+            return words
+    shapes = [getattr(loss, "shape", None) for loss in losses]
+    return None if all(shape is not None and len(shape) == 0 for shape in shapes) else NO_LOSS
+
+
+NO_LOSS = "A loss is a single number, a tensor of TensorFlow without dimensions: Keras needs its gradient."
+FEW_HITS = "It can be trained, but the model gets too few hits. Is the right answer of row b in column b?"
+WRONG_LOSSES = (
+    (
+        lambda self, features, training=False: _loss(self, features, mean=True),
+        "That is the mean over the batch: its gradients are too small for a few epochs. Return the sum.",
+    ),
+    (
+        lambda self, features, training=False: _loss(self, features, log_q=1.0),
+        "You added log_q: popular products then lose even more in the dot products. Subtract it.",
+    ),
+    (
+        lambda self, features, training=False: _loss(self, features, log_q=0.0),
+        "This is the loss without logQ. Subtract log_q from the columns: [batch] from [batch, batch] does so.",
+    ),
+    (
+        lambda self, features, training=False: _loss(self, features, first_column=True),
+        "In every row, column 0 is your right answer. In row b it is column b: the labels are 0, 1, 2, …",
+    ),
+    (
+        lambda self, features, training=False: _loss(self, features, of_users=True),
+        "Your rows are products. Each user chooses among the products: a row is a user.",
+    ),
+    (
+        lambda self, features, training=False: _loss(self, features, rows=True),
+        "It returns a loss for each row. Add them up: tf.reduce_sum.",
+    ),
+    (
+        lambda self, features, training=False: -_loss(self, features),
+        "The sign is wrong: training makes this number small, and with it the probability of the right answers.",
+    ),
+)
+
+
+def _wrong_with_model(hits):
+    """Return what is wrong with an answer to 03.5, or None."""
+    if not isinstance(hits, pd.DataFrame):
+        return hits
+    yours, floor = hits.loc[["yours", "floor"], "warm users"]
+    return None if yours > 1.1 * floor else f"{FEW_HITS} hit@10: {yours:.3f}, popularity {floor:.3f}, for warm users."
+
+
 EXERCISES: tuple[Exercise, ...] = (
+    choice(
+        "03.a",
+        right="b",
+        hint="Why is log Q subtracted in training? And is there a batch when the model recommends?",
+        a="No. That takes popularity out of the scores again: these are the scores of the textbook's model.",
+        b="Yes. log Q makes up for the wrong answers of a batch, and there is no batch when the model recommends.",
+        c="No. The dot products contain popularity already. With log Q added, it would count twice.",
+    ),
+    choice(
+        "03.b",
+        right="c",
+        hint="How many wrong answers does a row have in each of the two cases?",
+        a="No. Overfitting makes the loss of the training rows smaller, not larger.",
+        b="No. A smaller step may be slower, but here the two losses don't measure the same thing.",
+        c="Yes. A row has 511 wrong answers instead of 63. Compare the models by their hits among all products.",
+    ),
+    choice(
+        "03.c",
+        right="a",
+        hint="There are two kinds of luck in each number: the seed, and the users of the test rows.",
+        a="Yes. Both kinds of luck are in this interval. Users who are easy for both models don't make it wider.",
+        b="No. The two intervals may overlap although the interval of the paired difference excludes 0.",
+        c="No. With another seed, or with other users in the test rows, the order may be the other one.",
+        d="No. This removes the luck of training, but not that of the test rows: other users could be in them.",
+    ),
     Exercise(
         number="03.1",
         reference=in_batch_loss,
         inputs=BATCHES,
         mistakes=(
-            (lambda u, p: in_batch_loss(u, p) / len(u), "That is the mean. Here the loss is summed over the batch."),
+            (lambda u, p: in_batch_loss(u, p) / len(u), "That is the mean over the batch. Return the sum."),
             (lambda u, p: -np.log(np.diag(softmax(u @ p.T, axis=1))), "One number for the batch: add the rows up."),
             (lambda u, p: in_batch_loss(p, u), "Your softmax goes down the columns. Each user chooses among products."),
-            (lambda u, p: -in_batch_loss(u, p), "A probability's logarithm is negative, a loss isn't: where is minus?"),
-            (lambda u, p: -np.log(softmax(u @ p.T, axis=1)).sum(), "All cells are in it. Only the diagonal is right."),
+            (
+                lambda u, p: -in_batch_loss(u, p),
+                "The logarithm of a probability is negative, and a loss is positive: a minus is missing.",
+            ),
+            (
+                lambda u, p: -np.log(softmax(u @ p.T, axis=1)).sum(),
+                "You added up all cells. Take the diagonal only: it has the right answers.",
+            ),
         ),
-        hint="Scores are users @ products.T. Then e to each, divided by its row's sum, and -log of the diagonal.",
-        right="It would be 0 only if every row's own product got all of the probability.",
+        hint="The scores are users @ products.T. Apply a softmax to each row, then add up -log of the diagonal.",
+        right="The loss is 0 only if the right answer has the probability 1 in every row.",
     ),
     Exercise(
         number="03.2",
@@ -156,16 +315,19 @@ EXERCISES: tuple[Exercise, ...] = (
         look=_centred,
         given="less the mean of each row, which doesn't matter to a softmax",
         mistakes=(
-            (lambda s, c: s + np.log(c), "You added it, and popular products are wrong too often. Take it off."),
-            (lambda s, c: s - c / c.sum(), "That is the share without its logarithm. Scores are exponents of e."),
+            (lambda s, c: s + np.log(c), "You added it: then popular products lose even more. Subtract it."),
+            (
+                lambda s, c: s - c / c.sum(),
+                "You subtracted the share itself. A score is an exponent of e: subtract the logarithm.",
+            ),
             (
                 lambda s, c: s - np.log(c)[:, None],
-                "To a softmax these are the scores as they were: it ignores what is subtracted from a whole row. The "
-                "counts belong to the columns.",
+                "You subtracted a constant from each row, and this doesn't change the row's softmax. The counts belong "
+                "to the columns.",
             ),
         ),
-        hint="The counts belong to the columns, and numpy takes an array [batch] off every row, column by column.",
-        right="Counts or shares are the same here: the logarithm of the total is in all scores, and cancels.",
+        hint="The counts belong to the columns. NumPy subtracts an array [batch] from every row of [batch, batch].",
+        right="Counts and shares give the same loss: the logarithm of the total is a constant in all scores of a row.",
     ),
     Exercise(
         number="03.3",
@@ -174,17 +336,23 @@ EXERCISES: tuple[Exercise, ...] = (
         look=_chances,
         given="after a softmax of each row",
         mistakes=(
-            (lambda s, u, p: np.where(p[:, None] == p, -np.inf, s), "The diagonal is gone too, the right answers."),
+            (
+                lambda s, u, p: np.where(p[:, None] == p, -np.inf, s),
+                "You removed the diagonal as well: these are the right answers.",
+            ),
             (
                 lambda s, u, p: np.nan_to_num(without_accidental_hits(s, u, p), neginf=0),
-                "A score of 0 still takes part, for e to the 0 is 1. Which exponent gives 0?",
+                "A score of 0 still counts in the softmax, for e to the 0 is 1. Which exponent gives 0?",
             ),
-            (lambda s, u, p: s * np.nan, "It is NaN: 0 times infinity isn't 0. Choose, with np.where for instance."),
+            (
+                lambda s, u, p: s * np.nan,
+                "The result is NaN: 0 times infinity isn't 0. Use np.where instead of a product.",
+            ),
             (lambda s, u, p: without_accidental_hits(s, p, u), "That compares users. Which *products* are equal?"),
-            (_all_of_hers, "What Anna bought in another row stays in. Here only the row's own product counts."),
+            (_bought_in_any_row, "You also removed what Anna bought in another row. Compare products only."),
         ),
-        hint="products[:, None] == products is true where two rows have the same product, but on the diagonal as well.",
-        right="Dora's tent is no longer wrong in Anna's row. But Anna's own kite, of another row, still is.",
+        hint="products[:, None] == products is true where two rows have the same product, also on the diagonal.",
+        right="Dora's tent is no longer a wrong answer in Anna's row. Anna's kite, of another row, still is.",
     ),
     Exercise(
         number="03.4",
@@ -193,14 +361,25 @@ EXERCISES: tuple[Exercise, ...] = (
         verdict=_wrong_with,
         solution=TWO_TOWERS,
         mistakes=(
-            (lambda train: _by_category(train.assign(user_id="nobody"), stranger=0.0), BOTH),
-            (lambda train: _by_category(train, stranger=0.0), STRANGERS),
+            (lambda train: _by_category(train.assign(user_id="nobody"), new_user=0.0), BOTH),
+            (lambda train: _by_category(train, new_user=0.0), NEW_USERS),
             (Popularity, ONE_LIST),
-            (_told, LEAK),
+            (_with_test_rows, LEAK),
             (lambda train: Popularity(generate_shop(users=800, products=260, seed=9).reviews), OTHER_TABLE),
         ),
-        hint="RetrievalModel has an argument for each fault of this notebook. "
-        "Write the steps of `fit` out, for this `train`.",
-        right="Far above the floor for those it knows, and about as good as the floor for those it doesn't.",
+        hint="RetrievalModel has an argument for each repair of this notebook. "
+        "Write out the steps of `fit`, with a vocabulary of this `train`.",
+        right="Far above popularity for warm users, and about as good as popularity for new users.",
+    ),
+    Exercise(
+        number="03.5",
+        reference=compute_loss,
+        probe=_trained_by,
+        verdict=_wrong_with_model,
+        solution=COMPUTE_LOSS,
+        mistakes=WRONG_LOSSES,
+        hint="Vectors from both towers, a matrix product, minus log_q, then "
+        "tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores) with the labels tf.range(batch), and the sum.",
+        right="A model was trained with your loss, and it gets more hits for warm users than popularity does.",
     ),
 )
