@@ -164,13 +164,13 @@ EXERCISES = (
     choice(
         "06.b",
         right="c",
-        hint="The two hit rates aren't independent: they come from the same users.",
-        a="A higher number alone says nothing about luck: with other users, the order might be the other way round.",
-        b="Each of these intervals is wide because some users are easy and others are hard. That moves both hit rates "
-        "together, and it cancels in the difference. So two intervals can overlap although the difference is clear.",
-        c="Both models are scored on the same users, so compare them in pairs. The interval of the difference is "
-        "narrower than the two intervals suggest. If it excludes 0, one of the models is better.",
-        d="Maybe, but first use the data that you have: the interval of the difference is narrower than these two.",
+        hint="Which true differences would fit these data?",
+        a="An interval that includes 0 doesn't show that the difference is 0. A may be ahead by 0.010, which would be "
+        "two and a half times what you saw.",
+        b="If you call A better whenever most of the interval is above 0, you will often take luck for a difference. "
+        "An interval excludes 0, or it doesn't.",
+        c="A may be a little behind, or ahead by up to 0.010: all of that fits these data. Report the interval, not "
+        "only the verdict. If the answer matters, test on more users.",
     ),
     choice(
         "06.c",
@@ -265,7 +265,7 @@ EXERCISES = (
             ),
             (
                 lambda gains, rows, draws: _middle(gains / rows),
-                "Those are percentiles of single users. The mean of a sample varies much less than its users do.",
+                "Those are percentiles of single users' gains. The mean of a sample varies much less than they do.",
             ),
             (
                 _bell_curve,
@@ -304,7 +304,7 @@ EXERCISES = (
             ),
             (
                 _latest_fifth,
-                "That is the latest fifth of all reviews, as in 01.4. Here each user with two or more gives one.",
+                "That is the latest fifth of all reviews, as in 01.4. Here, each user with two or more gives one row.",
             ),
             (
                 lambda reviews: (reviews, hold_back_last(reviews)[1]),
@@ -322,7 +322,7 @@ EXERCISES = (
         hint='Sort by timestamp. duplicated("user_id") is then true where the user has an earlier review, and with '
         'keep="last" where the user has a later one.',
         right="Every test row has a known user, as in many papers. But some training rows are later than some test "
-        "rows, so it isn't the question of an open shop (01.4).",
+        "rows. A shop that is open has no such rows; the split by time of 01.4 avoids them.",
     ),
     Exercise(
         number="06.4",
