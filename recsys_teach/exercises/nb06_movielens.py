@@ -1,9 +1,9 @@
-"""The exercises of notebook 06: EASE by hand, an interval over users, each user's last review, a rate since launch."""
+"""The exercises of notebook 06: three questions, EASE, an interval over users, a split, a rate since launch."""
 
 import numpy as np
 import pandas as pd
 
-from recsys_teach.exercises.exercise import Exercise
+from recsys_teach.exercises.exercise import Exercise, choice
 
 BOUGHT = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0], [1, 1, 0]])  # five users, three products
 OTHER_BOUGHT = np.array(
@@ -150,6 +150,41 @@ def _rate_by(rate):
 
 
 EXERCISES = (
+    choice(
+        "06.a",
+        right="b",
+        hint="Which matrix B makes XB equal to X?",
+        a="With B = I, the error is 0. A small λ is too cheap to prevent that, so the diagonal doesn't stay small.",
+        b="With B = I, XB is X: the error is 0, and nothing is learned about the other products. B_jj = 0 makes each "
+        "product depend on the others. Such a trivial solution is a danger for every model that predicts its own "
+        "input.",
+        c="Popular products aren't the problem. Look for the matrix B with the smallest error ‖X - XB‖²: it predicts "
+        "each product from that product itself.",
+    ),
+    choice(
+        "06.b",
+        right="c",
+        hint="Which true differences would fit these data?",
+        a="An interval that includes 0 doesn't show that the difference is 0. A may be ahead by 0.010, which would be "
+        "two and a half times what you saw.",
+        b="If you call A better whenever most of the interval is above 0, you will often take luck for a difference. "
+        "An interval excludes 0, or it doesn't.",
+        c="A may be a little behind, or ahead by up to 0.010: all of that fits these data. Report the interval, not "
+        "only the verdict. If the answer matters, test on more users.",
+    ),
+    choice(
+        "06.c",
+        right="a",
+        hint="A model puts the right product at place 50 of ten thousand. How many of a hundred random products are "
+        "above it?",
+        a="Place 50 of ten thousand is a miss among all products. Among a hundred random ones it is nearly always the "
+        "first place. So the sampled metric hardly sees how good the top of the list is, and a model with a worse top "
+        "can win (Krichene and Rendle 2020).",
+        b="The order may change as well. Among a hundred random products, place 50 of ten thousand and place 1 are "
+        "nearly the same, so the sampled metric rewards another quality: few very bad places, not a good top.",
+        c="It can. A product at place 50 of ten thousand is a miss among all, and nearly always a hit among a hundred "
+        "random ones.",
+    ),
     Exercise(
         number="06.1",
         reference=ease,
@@ -200,7 +235,7 @@ EXERCISES = (
         mistakes=(
             (
                 lambda gains, rows, draws: _middle((gains / rows)[draws].mean(axis=1)),
-                "That is a mean of the users' means, where each user counts alike. Hit rates are means over rows: "
+                "That is a mean of the users' means, in which all users count alike. Hit rates are means over rows: "
                 "divide the sample's sum of gains by its sum of rows.",
             ),
             (
@@ -218,7 +253,7 @@ EXERCISES = (
             ),
             (
                 lambda *given: _middle(_means(*given), (0.025, 0.975)),
-                "np.percentile wants percent: 2.5 and 97.5. It is np.quantile that wants 0.025 and 0.975.",
+                "np.percentile expects percent: 2.5 and 97.5. np.quantile expects 0.025 and 0.975.",
             ),
             (
                 lambda gains, rows, draws: (gains.sum() / rows.sum(),) * 2,
@@ -230,7 +265,7 @@ EXERCISES = (
             ),
             (
                 lambda gains, rows, draws: _middle(gains / rows),
-                "Those are percentiles of single users. The mean of a sample varies much less than its users do.",
+                "Those are percentiles of single users' gains. The mean of a sample varies much less than they do.",
             ),
             (
                 _bell_curve,
@@ -269,7 +304,7 @@ EXERCISES = (
             ),
             (
                 _latest_fifth,
-                "That is the latest fifth of all reviews, as in 01.4. Here each user with two or more gives one.",
+                "That is the latest fifth of all reviews, as in 01.4. Here, each user with two or more gives one row.",
             ),
             (
                 lambda reviews: (reviews, hold_back_last(reviews)[1]),
@@ -287,7 +322,7 @@ EXERCISES = (
         hint='Sort by timestamp. duplicated("user_id") is then true where the user has an earlier review, and with '
         'keep="last" where the user has a later one.',
         right="Every test row has a known user, as in many papers. But some training rows are later than some test "
-        "rows, so it isn't the question of an open shop (01.4).",
+        "rows. A shop that is open has no such rows; the split by time of 01.4 avoids them.",
     ),
     Exercise(
         number="06.4",
