@@ -4,7 +4,7 @@ A recommender is anything with `products` and `scores(reviews) -> [rows, product
 order of `products`), or `ratings(reviews) -> [rows]`, or both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 from recsys_teach import metrics
 from recsys_teach._util import listed, shown
-from recsys_teach.schema import CATEGORIES, CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER
+from recsys_teach.schema import CATEGORIES, CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER, first_texts
 from recsys_teach.splits import new_products, new_users
 
 AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the purchase
@@ -31,10 +31,11 @@ def scoreboard(
     *,
     k: Sequence[int] = (1, 10, 50),
     exclude_seen: bool = True,
-    slices: bool = False,
+    slices: bool | Mapping[str, np.ndarray | pd.Series] = False,
     visible: Sequence[str] = (),
     interval: bool = False,
     against: str | Sequence[str] | None = None,
+    consequences: bool = False,
 ) -> pd.DataFrame:
     """Score recommenders; return a row for each: `hit@k`, `ndcg@10`, `mrr` (shares, higher is better), `rmse` (stars).
 
@@ -45,7 +46,11 @@ def scoreboard(
     columns that stay all the same, such as `["summary"]`, which reveals what was bought and how good it was: a leak.
     Metrics that a recommender doesn't offer are NaN, and so is the `rmse` of purchases without ratings. With `slices`
     there is a row for each recommender *and* part of the test rows: all, warm users, new users, new products, with the
-    share of the test rows that are in this part.
+    share of the test rows that are in this part. A dictionary of booleans `[rows]` names other parts instead.
+
+    With `consequences`, each test row is a visit, in which its user is shown the first ten, and there are four more
+    columns: `novelty@10` (bits) and `diversity@10` (of categories) of the lists, and without intervals `coverage@10`
+    and `gini@10` of the catalogue; see `metrics`. None of them says whether the lists are good.
 
     A list in place of a recommender is one model, trained with several seeds. Its row shows the mean over the
     trainings: of each test row's metrics, and of its squared errors before the root.
@@ -75,21 +80,32 @@ def scoreboard(
         raise ValueError(f"{shown(empty[0])} is an empty list: expected a recommender, or one for each training.")
     _rivals(against, recommenders)
     parts = {"all": np.full(len(test), True)}
-    if slices:
+    if isinstance(slices, Mapping):
+        parts |= {name: _mask(name, rows, test) for name, rows in slices.items()}
+    elif slices:
         cold = new_users(train, test).to_numpy()
         parts |= {"warm users": ~cold, "new users": cold, "new products": new_products(train, test).to_numpy()}
 
-    settings: dict[str, Any] = {"k": k, "exclude_seen": exclude_seen, "visible": visible}
-    values = {}
+    settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible}
+    values, lists = {}, {}
     for name, recommender in recommenders.items():
         trainings = {name: recommender}
         if isinstance(recommender, list):
             trainings = {f"{name}[{place}]": one for place, one in enumerate(recommender)}
-        values[name] = [row_metrics(one, train, test, **settings, name=which) for which, one in trainings.items()]
+        values[name] = [row_metrics(one, train, test, k=k, **settings, name=which) for which, one in trainings.items()]
+        if consequences:
+            lists[name] = [_lists(one, train, test, **settings, name=which) for which, one in trainings.items()]
+            for frame, (columns, products) in zip(values[name], lists[name]):
+                _add_lists(frame, columns, products, train)
     boards = {}
     for part, mask in parts.items():
         some = {name: [frame[mask] for frame in frames] for name, frames in values.items()}
         boards[part] = board_of_rows(some, test[USER][mask], interval=interval, against=against)
+        for column, measure in CATALOGUE_METRICS.items() if consequences else ():
+            boards[part][column] = [
+                np.mean([measure(columns[mask], len(of)) if (columns >= 0).any() else np.nan for columns, of in found])
+                for found in lists.values()
+            ]
         if slices:
             boards[part].insert(0, "share", mask.mean())
     board = pd.concat(boards, names=["test rows"]).swaplevel() if slices else boards["all"]
@@ -101,6 +117,35 @@ def scoreboard(
         "seen_share": float(_seen_before(train, test).mean()),
     }
     return board
+
+
+CATALOGUE_METRICS = {"coverage@10": metrics.coverage, "gini@10": metrics.exposure_gini}
+
+
+def _mask(name: str, rows: np.ndarray | pd.Series, test: pd.DataFrame) -> np.ndarray:
+    """Return which test rows are in a part; raise a ValueError if that isn't a boolean for each."""
+    mask = np.asarray(rows)
+    if mask.dtype != bool or mask.shape != (len(test),):
+        raise ValueError(
+            f"slice {name!r} is {mask.dtype} {mask.shape}: expected a boolean for each of {len(test)} rows."
+        )
+    return mask
+
+
+def _lists(recommender: Any, *given: pd.DataFrame, name: str, **settings: Any) -> tuple[np.ndarray, pd.Index]:
+    """Return the lists of ten of each test row, and the products that their columns are."""
+    if not hasattr(recommender, "scores"):
+        return np.full((len(given[1]), 10), -1), pd.Index([0])
+    return row_lists(recommender, *given, k=10, name=name, **settings), pd.Index(recommender.products)
+
+
+def _add_lists(frame: pd.DataFrame, lists: np.ndarray, products: pd.Index, train: pd.DataFrame) -> None:
+    """Insert the metrics of each row's list before its squared error."""
+    shares = train[PRODUCT].value_counts(normalize=True).reindex(products).fillna(1 / len(train))  # new: as if once
+    place = list(frame).index("squared_error")
+    frame.insert(place, "novelty@10", metrics.novelty(lists, shares.to_numpy()))
+    groups = pd.factorize(np.array(first_texts(train, CATEGORY, products)))[0]
+    frame.insert(place + 1, "diversity@10", metrics.diversity(lists, groups) if CATEGORY in train else np.nan)
 
 
 def board_of_rows(
@@ -236,6 +281,43 @@ def row_ranks(
     name: str = "the recommender",
 ) -> np.ndarray:
     """Return the rank of each test row's product among the candidates, `[rows]`; blocks of rows bound the memory."""
+    target = _catalogue(recommender, train, test, name).get_indexer(pd.Index(test[PRODUCT]))
+    rank = np.empty(len(test))
+    settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
+    for block, scores, bought in _blocks(recommender, train, test, **settings):
+        rank[block] = metrics.ranks(scores, target[block], bought)
+        del scores  # before there are others
+    return rank
+
+
+def row_lists(
+    recommender: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    k: int,
+    exclude_seen: bool = True,
+    visible: Sequence[str] = (),
+    name: str = "the recommender",
+) -> np.ndarray:
+    """Return the columns of the `k` best candidates of each test row's user, best first, `[rows, k]`; -1: none left."""
+    lists = np.full((len(test), k), -1)
+    settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
+    for block, scores, bought in _blocks(recommender, train, test, **settings):
+        if bought is not None:
+            scores = scores.copy()
+            scores[bought] = -np.inf
+        width = min(k, scores.shape[1])
+        some = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+        of_some = np.take_along_axis(scores, some, axis=1)
+        order = np.argsort(-of_some, axis=1, kind="stable")
+        best, of_best = (np.take_along_axis(each, order, axis=1) for each in (some, of_some))
+        lists[block, :width] = np.where(of_best > -np.inf, best, -1)
+    return lists
+
+
+def _catalogue(recommender: Any, train: pd.DataFrame, test: pd.DataFrame, name: str) -> pd.Index:
+    """Return the products of a recommender; raise a ValueError if they can't be those of these rows."""
     catalogue = pd.Index(recommender.products)
     if catalogue.empty or not catalogue.is_unique:
         raise ValueError(f"the {len(catalogue)} products of {name} must be one or more, each listed once.")
@@ -244,20 +326,24 @@ def row_ranks(
             f"none of the {len(catalogue):,} products of {name} is in the training rows: its products are "
             f"{_kind(catalogue)}, theirs are {_kind(pd.Index(train[PRODUCT]))}; expected the same ids."
         )
-    asked, target = _without(test, ANSWERS, visible), catalogue.get_indexer(pd.Index(test[PRODUCT]))
+    return catalogue
+
+
+def _blocks(
+    recommender: Any, train: pd.DataFrame, test: pd.DataFrame, *, exclude_seen: bool, visible: Sequence[str], name: str
+) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]]:
+    """Yield the numbers of some test rows, their scores `[rows, products]`, and the cells that aren't candidates."""
+    catalogue = _catalogue(recommender, train, test, name)
+    asked = _without(test, ANSWERS, visible)
     bought = _bought(train, test, catalogue) if exclude_seen else None
-    rank, block_rows = np.empty(len(test)), max(1, CELLS // len(catalogue))
+    block_rows = max(1, CELLS // len(catalogue))
     order = np.arange(len(test))
     if len(test) > block_rows:  # then each block has few users, whom a recommender may score once for all their rows
         order = np.argsort(pd.factorize(test[USER])[0], kind="stable")
     for start in range(0, len(test), block_rows):
         block = order[start : start + block_rows]
-        scores = scores_of(recommender, asked.iloc[block], len(catalogue), name)
-        rank[block] = metrics.ranks(
-            scores, target[block], None if bought is None else _cells([bought[row] for row in block])
-        )
-        del scores  # before there are others
-    return rank
+        left_out = None if bought is None else _cells([bought[row] for row in block])
+        yield block, scores_of(recommender, asked.iloc[block], len(catalogue), name), left_out
 
 
 def _without(test: pd.DataFrame, hidden: Sequence[str], visible: Sequence[str]) -> pd.DataFrame:

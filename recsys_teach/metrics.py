@@ -1,4 +1,4 @@
-"""Metrics of each test row: hit rate, nDCG, MRR and RMSE before the mean.
+"""Metrics of each test row, hit rate, nDCG, MRR and RMSE before the mean; and of the lists that users are shown.
 
 Every test row has one right answer, the product that was bought. All metrics follow from its rank among all candidates:
 
@@ -7,6 +7,14 @@ Every test row has one right answer, the product that was bought. All metrics fo
     MRR     1 / rank                            (Voorhees 1999)
 
 A product that can't be recommended, because it is new or masked, has rank ∞ and scores 0 everywhere.
+
+What a recommender shows has consequences that no right answer measures. A list is a row of columns of the catalogue,
+-1 where there was nothing left to show:
+
+    coverage    share of the n products that are in any list                                (Ge et al. 2010)
+    Gini        Σ_i (2i - n - 1) x_i / (n Σ_i x_i), x_i how often product i is shown, in ascending order   (Gini 1912)
+    novelty     mean of -log2(share of the training rows) in a list, in bits    (Zhou et al. 2010, as self-information)
+    diversity   share of the pairs in a list that are of different categories        (after Ziegler et al. 2005)
 """
 
 import numpy as np
@@ -81,3 +89,53 @@ def squared_error(predicted: np.ndarray, rating: np.ndarray) -> np.ndarray:
     if predicted.shape != rating.shape:
         raise ValueError(f"expected one prediction a rating, got {predicted.shape} for {rating.shape}.")
     return (predicted - rating) ** 2
+
+
+def coverage(lists: np.ndarray, products: int) -> float:
+    """Return the share of the products that are in any of the lists `[rows, k]`.
+
+    >>> coverage(np.array([[0, 1], [1, -1]]), products=4)
+    0.5
+    """
+    return len(np.unique(lists[lists >= 0])) / products
+
+
+def exposure_gini(lists: np.ndarray, products: int) -> float:
+    """Return how unequally the lists `[rows, k]` show the products: 0, all equally often; near 1, one alone.
+
+    >>> exposure_gini(np.array([[0, 1], [2, 3]]), products=4), exposure_gini(np.array([[0], [0]]), products=4)
+    (0.0, 0.75)
+    """
+    shown = np.sort(np.bincount(lists[lists >= 0], minlength=products))
+    weights = 2 * np.arange(1, products + 1) - products - 1
+    return float(weights @ shown / (products * shown.sum())) if shown.any() else np.nan
+
+
+def novelty(lists: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return how surprising the products of each list are on average, in bits, `[rows]`.
+
+    `shares` `[products]` are their shares of the training rows.
+
+    >>> novelty(np.array([[0, 1], [1, -1], [-1, -1]]), np.array([0.5, 0.125]))
+    array([ 2.,  3., nan])
+    """
+    shown = lists >= 0
+    with np.errstate(invalid="ignore"):
+        return np.where(shown, -np.log2(shares)[lists], 0).sum(axis=1) / np.where(
+            shown.any(axis=1), shown.sum(axis=1), np.nan
+        )
+
+
+def diversity(lists: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the share of the pairs in each list whose products are of different groups, `[rows]`.
+
+    `groups` `[products]` are numbers, such as those of the categories.
+
+    >>> diversity(np.array([[0, 1, 2], [0, 1, -1], [2, -1, -1]]), np.array([7, 7, 8]))
+    array([0.66666667, 0.        ,        nan])
+    """
+    shown, group = lists >= 0, groups[lists]
+    first, second = np.triu_indices(lists.shape[1], k=1)
+    pairs = shown[:, first] & shown[:, second]
+    unlike = pairs & (group[:, first] != group[:, second])
+    return unlike.sum(axis=1) / np.where(pairs.any(axis=1), pairs.sum(axis=1), np.nan)
