@@ -220,8 +220,8 @@ def _wrong_loss(losses):
     return None if all(shape is not None and len(shape) == 0 for shape in shapes) else NO_LOSS
 
 
-NO_LOSS = "A loss is a single number, a tensor of TensorFlow without dimensions: Keras needs its gradient."
-FEW_HITS = "It can be trained, but the model gets too few hits. Is the right answer of row b in column b?"
+NO_LOSS = "Return a single number, a tensor of TensorFlow without dimensions, so that Keras can compute its gradient."
+FEW_HITS = "The model gets too few hits. Is a row a user, is log_q subtracted, is column b right in row b?"
 WRONG_LOSSES = (
     (
         lambda self, features, training=False: _loss(self, features, mean=True),
@@ -241,11 +241,11 @@ WRONG_LOSSES = (
     ),
     (
         lambda self, features, training=False: _loss(self, features, of_users=True),
-        "Your rows are products. Each user chooses among the products: a row is a user.",
+        "Your rows are products. Each user chooses among the products, so a row should be a user.",
     ),
     (
         lambda self, features, training=False: _loss(self, features, rows=True),
-        "It returns a loss for each row. Add them up: tf.reduce_sum.",
+        "That is a loss for each row. Add them up with tf.reduce_sum.",
     ),
     (
         lambda self, features, training=False: -_loss(self, features),
