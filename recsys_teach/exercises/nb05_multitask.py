@@ -207,7 +207,7 @@ def _wrong_with(judged):
     losses, reached = judged
     if np.allclose(losses, right, rtol=1e-3):
         return None
-    consequence = f" Trained with it (weights 0.05 and 1), the model reaches {reached}; with the right loss {reached_right}."
+    consequence = f" Trained with it (weights 0.05 and 1), it reaches {reached}; with the right loss {reached_right}."
     for (_, words), wrong in zip(WRONG_LOSSES, mistakes):
         if np.allclose(losses, wrong, rtol=1e-3):
             return words + consequence
