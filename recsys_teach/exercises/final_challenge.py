@@ -1,11 +1,11 @@
-"""The closing challenge: a new shop, and the question how much of the gap between floor and ceiling a model closes.
+"""The closing challenge: a new shop. How much of the gap between floor and ceiling does a recommender close?
 
-`challenge()` returns the training reviews, and `submit(recommender)` scores on reviews that are never shown. Held back
-are the latest reviews, for a shop wants to know what its users will buy *next*: the latest tenth and not a fifth, so
-that most rows are of users in the training part, and about a third of new users.
+`challenge()` returns the training reviews, and `submit(recommender)` scores on test reviews that are never shown. The
+test reviews are the latest, because a shop wants to know what its users will buy *next*. They are the latest tenth and
+not a fifth, so that about two thirds of the rows are of users in the training part, and one third of new users.
 
-The shop's seed is made of a phrase. That hides it from a glance, and not from a reader of this file: whoever generates
-the shop has its truth and its test rows, and fools only themselves.
+The shop's seed is made from a phrase, so nobody sees it by chance, but a reader of this file can find it. Whoever
+generates the shop knows its truth and its test rows, and deceives only themselves.
 """
 
 import hashlib
@@ -28,19 +28,19 @@ PHRASE = "Which ten products would you show her?"
 HITS, STARS = "hit@10", "rmse"
 PARTS = ["all", "warm users", "new users"]
 FLOOR, YOURS, CEILING, CLOSED = "floor", "yours", "ceiling", "gap closed"
-NEAR = 0.8  # of the gap: more than can be known of a shop with so many new users
+NEAR = 0.8  # of the gap: more than training reviews can give in a shop with so many new users
 FLOORS = {HITS: "the bestsellers", STARS: "damped biases"}
 NOTE = (
-    "Floor: popularity for hit@10, damped biases for rmse. Ceiling: the oracle, who knows the truth, even of new "
-    "users, where nobody else can. 0 % is the floor, 100 % the ceiling."
+    "Floor (0 %): popularity for hit@10, damped biases for rmse. Ceiling (100 %): the oracle, which knows the true "
+    "tastes, also those of new users, which no other recommender can know."
 )
 CHALLENGE = Exercise(
     number="The closing challenge",
     reference=None,
     mistakes=(),
-    hint="First submit what you know the answer for: Popularity(train) is the floor, so it "
-    "closes 0 %. Then a model of the course, trained on the same rows with some of the latest held back as validation "
-    "rows. And look at the shop before you train: is what sells the same in every month?",
+    hint="First submit a recommender whose result you know: Popularity(to_learn_from) is the floor, so it closes 0 %. "
+    "Then train a model of the course on the same reviews, with some of the latest held back as validation rows. Look "
+    "at the reviews before you train: are the same products popular in every month?",
     right="",
 )
 
@@ -128,7 +128,7 @@ def _sentence(metric: str, share: float) -> str:
         return f"{task}: below the floor, {floor} do better."
     if share < NEAR:
         return f"{task}: {_percent(share)} of the way from {floor} to the truth."
-    return f"{task}: near the ceiling, further than training reviews alone should lead. What else was it told?"
+    return f"{task}: near the ceiling, which training reviews alone can't reach. What other data does it use?"
 
 
 def submit(recommender: Any, *, name: str = YOURS) -> Certificate | Feedback:
@@ -137,14 +137,14 @@ def submit(recommender: Any, *, name: str = YOURS) -> Certificate | Feedback:
     Args:
         recommender: anything with `products` and `scores(reviews)`, with `ratings(reviews)`, or with both, as in
             `scoreboard`; or a function that makes one of the training reviews.
-        name: whose it is, for the certificate.
+        name: your name, for the certificate.
 
     Returns:
-        The certificate; feedback if no recommender was given, or if it is better than the truth by more than luck (see
-        `evaluation.beats_oracle`).
+        The certificate; feedback if no recommender was given, or if it is better than the truth by more than chance
+        (see `evaluation.beats_oracle`).
 
     Raises:
-        ValueError: it offers neither scores nor ratings, has no products, or answers in a wrong shape.
+        ValueError: it has neither scores nor ratings, or no products, or returns a wrong shape.
     """
     recommender = _made(recommender)
     if empty(recommender):
@@ -171,7 +171,7 @@ def _made(answer: Any) -> Any:
 
 def _leak(better: dict[str, float]) -> str:
     return (
-        f"no certificate. In {', '.join(better)} it is better than the truth, by more than luck, and nobody is who "
-        "knows the training reviews only. So this is a leak: it was told of the test rows, or something that is known "
-        "only after a purchase."
+        f"no certificate. In {', '.join(better)} it is better than the truth, by more than chance. That is impossible "
+        "with the training reviews alone. So this is a leak: it uses the test rows, or data that is known only after "
+        "a purchase."
     )
