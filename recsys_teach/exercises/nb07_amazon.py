@@ -93,7 +93,7 @@ EXERCISES = (
         b="No. A longer list always hits at least as often, so a higher hit@50 says nothing about the model.",
         c="Yes. A hit rate has no meaning by itself. It depends on the number of products, on how unequally they sell, "
         "and on the test rows. A baseline on the same rows shows what can be had without a model.",
-        d="No. First find out whether 0.42 is good. If the bestsellers have 0.67, a larger model isn't what is missing.",
+        d="No. First find out whether 0.42 is good. If the bestsellers have 0.67, the model's size isn't the problem.",
     ),
     choice(
         "07.b",
@@ -109,7 +109,7 @@ EXERCISES = (
         "07.c",
         right="b",
         hint="0.02 of 200 rows are four rows. Could other test rows, or another seed, turn that around?",
-        a="No. The standard error of either rate is about 0.035, and another seed alone moves hit@10 by a few hundredths.",
+        a="No. The standard error of either rate is about 0.035, and another seed alone can move hit@10 as much.",
         b="Yes. Train each model with several seeds, test on more rows, and look at an interval of the difference on "
         "the same rows.",
         c="No. That a difference isn't proven doesn't mean that it is zero. There may be one that 200 rows can't show.",
@@ -130,7 +130,7 @@ EXERCISES = (
             ),
             (
                 lambda train, test: np.mean(~pd.Series(train["user_id"].unique()).isin(test["user_id"])),
-                "That is the share of training users without a test row. Which test rows have a user without a training row?",
+                "That is a share of training users. What share of the test rows has a user without a training row?",
             ),
             (
                 lambda train, test: np.sum(~test["user_id"].isin(train["user_id"])),
@@ -142,7 +142,7 @@ EXERCISES = (
             ),
         ),
         hint="isin says for each test row whether its user is among the training users; ~ turns True into False.",
-        right="In the original's split it is 0.95: at most one row in twenty can show that a model has learned a user's taste.",
+        right="In the original's split it is 0.95: only one row in twenty can show what a model has learned of a user.",
     ),
     Exercise(
         number="07.2",
@@ -151,7 +151,7 @@ EXERCISES = (
         mistakes=(
             (
                 lambda train, k: k / train["product_id"].nunique(),
-                "Right, as long as k is smaller than the number of products. What is the hit rate of a list of all products?",
+                "Right, unless k is larger than the number of products. How often does a list of all products hit?",
             ),
             (
                 lambda train, k: 1 / train["product_id"].nunique(),
@@ -166,7 +166,7 @@ EXERCISES = (
                 "You divided by the number of users. The list is drawn from the products.",
             ),
         ),
-        hint="Of n products, k are drawn. What is the probability that one given product is among them? And if k is n or more?",
+        hint="Of n products, k are drawn. How probable is it that a given one is among them? And if k is n or more?",
         right="With 40 products, ten random ones have a hit rate of 0.25, and fifty have 1: there, hit@50 is the same "
         "for every model, and says nothing.",
     ),
@@ -182,20 +182,20 @@ EXERCISES = (
             ),
             (
                 lambda rate, rows: np.sqrt(rate / rows),
-                "A factor is missing under the root: with a true rate of 1, every row is a hit, and the error must be 0.",
+                "A factor is missing under the root: if the true rate is 1, every row is a hit, and the error is 0.",
             ),
             (
                 lambda rate, rows: np.sqrt(rate * (1 - rate)) / rows,
-                "You divided by the number of rows. The error of a mean falls only with the square root of that number.",
+                "You divided by the number of rows. The error of a mean falls only with its square root.",
             ),
             (
                 lambda rate, rows: np.sqrt(rate * (1 - rate)),
-                "That is the standard deviation of a single row, which is a hit or not. A mean over many rows varies less.",
+                "That is the standard deviation of a single row. A mean over many rows varies less.",
             ),
         ),
-        hint="A single row, hit or not, has the variance rate · (1 - rate). The mean of n rows has 1/n of that. Take the root.",
-        right="It is 0.035 for a hit rate of 0.43 and 200 rows. The five runs share their test rows, so the differences "
-        "between them come from the first weights. Other 200 rows would change each run by about 0.035 more. "
+        hint="A single row has the variance rate · (1 - rate), and the mean of n rows has 1/n of it. Take the root.",
+        right="It is 0.035 for a hit rate of 0.43 and 200 rows. The five runs share their test rows, so the "
+        "differences between them come from the first weights. Another 200 rows would change each run by about 0.035. "
         "Popularity's lead at ten is more than five times as large.",
     ),
     Exercise(
@@ -207,7 +207,7 @@ EXERCISES = (
         mistakes=(
             (
                 _texts_where(lambda all, row: (all.user_id == row.user_id) & (all.timestamp <= row.timestamp)),
-                "The row's own summary is among them, so the leak is still there. Should you compare with < or with <=?",
+                "The row's own summary is among them, so the leak is still there. Is it < or <=?",
             ),
             (
                 _texts_where(lambda all, row: (all.user_id == row.user_id) & (all.index != row.Index)),
@@ -219,7 +219,7 @@ EXERCISES = (
             ),
             (
                 _ties_are_earlier,
-                "Two reviews have the same timestamp, and you give the text of one to the other. Neither of them is earlier.",
+                "Two reviews have the same timestamp, and you give the text of one to the other. Neither is earlier.",
             ),
             (
                 lambda reviews: earlier_texts(reviews.sort_values("timestamp")),
@@ -227,7 +227,7 @@ EXERCISES = (
             ),
         ),
         hint="Go through the rows in the order of the table. Which rows have the same user_id and a smaller timestamp?",
-        right="A shop knows these texts when a user comes back, so they are no leak. Here they are empty for 933 of the "
-        "963 users, who have a single review in the file.",
+        right="A shop knows these texts when a user comes back, so they are no leak. Here they are empty for 933 of "
+        "the 963 users, who have a single review in the file.",
     ),
 )
