@@ -650,7 +650,7 @@ def test_a_teacher_can_close_the_solutions(word, monkeypatch):
 
 @pytest.mark.parametrize("function", [exercises.hint, exercises.solution, lambda number: exercises.check(number, 1)])
 def test_a_number_that_is_none_names_those_that_are(function):
-    with pytest.raises(ValueError, match=r"no exercise '01.9': there are 01.1, 01.2"):
+    with pytest.raises(ValueError, match=r"no exercise '01.9': there are 01.a, 01.b, 01.c, 01.1, 01.2"):
         function("01.9")
 
 
