@@ -78,7 +78,7 @@ RUNGS: dict[str, Callable] = {
     "retrieval only": partial(fit_model, ladder.build_retrieval),
     "rating only": partial(fit_model, ladder.build_ranking),
     "one dot product": partial(fit_model, one_dot_product),
-    "learned weights": partial(fit_model, learned_weights),
+    "weighted dimensions": partial(fit_model, learned_weights),
     "own vectors": partial(fit_model, build_multitask),
     "MMoE": partial(fit_model, partial(experts, shared=3)),
     "PLE": partial(fit_model, partial(experts, shared=2, own=1)),
