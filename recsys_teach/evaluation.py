@@ -79,6 +79,12 @@ def scoreboard(
     if empty:
         raise ValueError(f"{shown(empty[0])} is an empty list: expected a recommender, or one for each training.")
     _rivals(against, recommenders)
+    for part, rows in (("training", train), ("test", test)):
+        if missing := [column for column in (USER, PRODUCT) if column not in rows]:
+            raise ValueError(
+                f"the {part} rows have no {missing[0]!r} (columns: {', '.join(map(str, rows))}): a scoreboard needs "
+                "the names of load_reviews, even if a model was trained with others."
+            )
     parts = {"all": np.full(len(test), True)}
     if isinstance(slices, Mapping):
         parts |= {name: _mask(name, rows, test) for name, rows in slices.items()}
@@ -249,6 +255,11 @@ def row_metrics(
     name: str = "the recommender",
 ) -> pd.DataFrame:
     """Return the metrics of each test row, before any mean: `hit@k`, `ndcg@10`, `mrr`, `squared_error`."""
+    if not (hasattr(recommender, "scores") or hasattr(recommender, "ratings")):
+        raise ValueError(
+            f"{name} has neither scores nor ratings, it is a {type(recommender).__name__}: a Keras model becomes a "
+            "recommender by recommender(model.user_model, model.item_model, products)."
+        )
     values = pd.DataFrame(index=test.index)
     rank = None
     if hasattr(recommender, "scores"):

@@ -1,5 +1,6 @@
 """Training: Keras' `compile` and `fit` for any `tfrs.Model`, until it stops getting better on validation rows."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -38,7 +39,9 @@ def train_model(
     column; texts as strings, numbers as float32 or int64, times as seconds since 1970. A model with two towers of ours,
     `user_tower` and `product_tower`, gets what they read, as ids that were looked up once, and the rating.
 
-    The optimizer is the one that the model was compiled with, else Adagrad with a `learning_rate` of 0.1.
+    The optimizer is the one that the model was compiled with, else Adagrad with a `learning_rate` of 0.1. The last
+    batch of an epoch has the rows that are left. If a loss is a mean over the batch, as Keras' own are, these rows
+    count more than the others: choose a `batch_size` that doesn't leave a few, or a sum.
 
     The columns of the result are the model's metrics by name, which for our models are `rating_loss` and
     `retrieval_loss`, the means over the batches, and `loss`, the mean of `compute_loss`. With `validation` rows there
@@ -74,8 +77,8 @@ def train_model(
     if learning_rate is not None:
         optimizer.learning_rate = learning_rate
     model.compile(optimizer, steps_per_execution=STEPS_AT_ONCE)
-    model.compute_loss(gather_rows(rows, [0, 0]), training=True)  # makes all variables, as `build` those of the
-    optimizer.build(model.trainable_variables)  # optimizer: otherwise TensorFlow would trace everything twice
+    _make_variables(model, rows)
+    optimizer.build(model.trainable_variables)  # before tracing, or TensorFlow would trace everything twice
     rng, trained = np.random.default_rng(seed), getattr(model, "epochs_trained", 0)
     for _ in range(trained):
         rng.permutation(len(train))  # the orders of earlier epochs
@@ -102,7 +105,28 @@ def train_model(
             del model.make_train_function, model.make_test_function
             model.compile(optimizer)  # makes Keras forget both functions, which hold these rows
             vars(model).pop("_eval_data_handler", None)  # an interrupted `fit` leaves its validation rows here
-    return pd.DataFrame(report.losses, pd.RangeIndex(1, len(report.losses) + 1, name="epoch"))
+    losses = pd.DataFrame(report.losses, pd.RangeIndex(1, len(report.losses) + 1, name="epoch"))
+    if len(losses) > 1 and losses["loss"].nunique() == 1:
+        warnings.warn(
+            f"the loss of {type(model).__name__} was {losses['loss'].iloc[0]:g} in each of {len(losses)} epochs: it "
+            "learns nothing. Do its vocabularies hold the ids or texts of these rows?",
+            stacklevel=2,
+        )
+    return losses
+
+
+def _make_variables(model: tfrs.Model, rows: Ids) -> None:
+    """Call the loss once, so that all variables are made; raise a ValueError if it reads what isn't there."""
+    try:
+        model.compute_loss(gather_rows(rows, [0, 0]), training=True)
+    except KeyError as error:
+        name = error.args[0]
+        if name in rows:
+            raise
+        raise ValueError(
+            f"compute_loss of {type(model).__name__} reads {name!r}, which isn't there (there are: {', '.join(rows)}). "
+            f"Name it in the table: train.rename(columns={{...: {name!r}}}), or train.assign({name}=...)."
+        ) from error
 
 
 def _rows(model: tfrs.Model, reviews: pd.DataFrame) -> Ids:

@@ -20,7 +20,16 @@ from pages import without_far_pictures
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["*.md", ".github/*.md", "notebooks/*.md", "benchmarks/*"]
-LINKED = ["*.yml", "LICENSE", "Makefile", "pyproject.toml", "recsys_teach/**/*.py", "notebooks/*.py", "requirements/*"]
+LINKED = [
+    "*.yml",
+    "*.cff",
+    "LICENSE",
+    "Makefile",
+    "pyproject.toml",
+    "recsys_teach/**/*.py",
+    "notebooks/*.py",
+    "requirements/*",
+]
 LINKED += ["tests/**/*.py", "tools/*.py", ".github/workflows/*"]
 
 

@@ -17,7 +17,7 @@ OTHER_TEST = pd.DataFrame({"user_id": list("zqzwrzv"), "product_id": ["m", "k", 
 
 def new_user_rows(train, test):
     """Return the share of the test rows whose user has no training row; both tables have a column `user_id`."""
-    return np.mean(~test["user_id"].isin(train["user_id"]))
+    return (~test["user_id"].isin(train["user_id"])).mean()
 
 
 def hit_rate_by_chance(train, k):
@@ -27,7 +27,7 @@ def hit_rate_by_chance(train, k):
 
 def standard_error(rate, rows):
     """Return the standard error of a hit rate, if `rows` test rows are drawn at random."""
-    return np.sqrt(rate * (1 - rate) / rows)
+    return (rate * (1 - rate) / rows) ** 0.5
 
 
 def earlier_texts(reviews):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from recsys_teach.exercises.exercise import Exercise, choice
 
@@ -42,9 +43,9 @@ def same_twice(products, shares):
 
     products: the id of each row, `[rows]`, from 0; shares: of all training rows, those of each product, `[products]`.
     """
-    counts = np.bincount(products)
-    pairs = np.sum(counts * (counts - 1)) / (len(products) * (len(products) - 1))
-    return pairs / np.sum(shares**2)
+    counts = pd.Series(products).value_counts()
+    pairs = (counts * (counts - 1)).sum() / (len(products) * (len(products) - 1))
+    return pairs / (shares**2).sum()
 
 
 def shards_of(worker, workers, shards):
@@ -209,8 +210,9 @@ EXERCISES = (
                 "You divide by 1 / products. That would be right if all products were bought equally often.",
             ),
         ),
-        hint="A product that is in c rows (np.bincount) makes c (c - 1) of the n (n - 1) pairs. Add these up for all "
-        "products, and divide their share by the probability that two random rows have the same product.",
+        hint="A product that is in c rows (value_counts of a series counts them) makes c (c - 1) of the n (n - 1) "
+        "pairs. Add these up for all products, and divide their share by the probability that two random rows have the "
+        "same product.",
         right="A random sample has 1 on average, and the logQ correction assumes that. The first eight rows of the "
         "check have 0.6, by chance.",
     ),

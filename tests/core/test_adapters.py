@@ -272,3 +272,57 @@ def test_one_model_of_ours_and_one_of_ones_own():
     )
     plain = RetrievalModel(ours, both.product_tower.model)
     np.testing.assert_allclose(both.scores(TEST), plain.scores(TEST), rtol=1e-5)
+
+
+def test_a_model_that_knows_none_of_the_products_is_refused():
+    titles = sorted(TRAIN["title"].unique())
+    message = r"same vector for all 20 products: it reads product_id; the first product_id is 'p0'\. .* item_columns='t"
+    with pytest.raises(ValueError, match=message):
+        recommender(embedding(USERS), embedding(titles), PRODUCTS)
+    with pytest.warns(UserWarning, match="the same vector for 15 of 20 products"):
+        recommender(embedding(USERS), embedding(PRODUCTS[:5]), PRODUCTS)
+
+
+def test_a_model_of_stars_alone_has_no_scores(models):
+    ranking = models["Ranking"][0]
+    parts = ranking.user_model, ranking.movie_model, PRODUCTS
+    stars = recommender(*parts, rating_model=ranking.rating_model, retrieval=False)
+    board = scoreboard({"stars": stars}, TRAIN, TEST)
+    assert np.isnan(board.loc["stars", "hit@10"])
+    assert np.isfinite(board.loc["stars", "rmse"])
+    with pytest.raises(ValueError, match="retrieval=False and no rating_model: there is nothing to predict"):
+        recommender(*parts, retrieval=False)
+
+
+def test_a_rating_model_that_reads_something_else_is_refused(models):
+    ranking = models["Ranking"][0]
+    parts = ranking.user_model, ranking.movie_model, PRODUCTS
+    with pytest.raises(
+        ValueError,
+        match=r"rating_model stops with TypeError: .*, \[rows, 16\]; is it the whole model instead of its last part",
+    ):
+        recommender(*parts, rating_model=ranking)
+    with pytest.raises(ValueError, match=r"rating_model returns \[1, 3\] for one row: expected one number"):
+        recommender(*parts, rating_model=tf.keras.layers.Dense(3))
+
+
+def test_a_column_that_the_loss_reads_and_the_table_lacks_is_named():
+    with pytest.raises(
+        ValueError, match=r"of Ranking reads 'rating', which isn't there \(there are: user_id, product_id"
+    ):
+        train_model(Ranking(), TRAIN.drop(columns="rating"))
+
+
+def test_a_loss_that_never_moves_is_told():
+    model = Retrieval()
+    model.user_model.trainable = model.movie_model.trainable = False
+    strangers = TRAIN.assign(user_id="nobody", product_id="nothing")
+    with pytest.warns(UserWarning, match="the loss of Retrieval was .* in each of 2 epochs: it learns nothing"):
+        train_model(model, strangers.iloc[: 32 * (len(TRAIN) // 32)], epochs=2, batch_size=32)
+
+
+def test_a_keras_model_on_the_scoreboard_is_told_the_way(models):
+    with pytest.raises(ValueError, match=r"mine has neither scores nor ratings, it is a Retrieval: .* recommender\("):
+        scoreboard({"mine": models["Retrieval"][0]}, TRAIN, TEST)
+    with pytest.raises(ValueError, match=r"the training rows have no 'product_id' \(columns: user_id, movie_id"):
+        scoreboard({"popularity": Popularity(TRAIN)}, TRAIN.rename(columns={"product_id": "movie_id"}), TEST)

@@ -36,7 +36,7 @@ def test_a_learner_answers_and_unfolds(kind, tmp_path):
         expect(page.get_by_text("01.3 · right")).to_be_visible()
         hint = page.get_by_text("the mean of these is the share of True")
         expect(hint).not_to_be_visible()
-        page.get_by_text("A hint", exact=True).first.click()
+        page.locator("div:has(> b:text('01.1 · not yet'))").get_by_text("A hint", exact=True).click()
         expect(hint).to_be_visible()
         solution = page.locator("details", has_text="The solution of 01.1")
         expect(solution.locator("pre")).not_to_be_visible()

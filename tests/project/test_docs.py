@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys_teach import scoreboard
 from recsys_teach.files.downloads import movielens_sample
 
 PAGE = (Path(__file__).parents[2] / "docs" / "from-tfrs.md").read_text(encoding="utf-8")
@@ -44,8 +45,20 @@ def test_the_tutorials_model_loses_to_popularity_and_the_repaired_one_wins(found
     assert found["board"].loc["tutorial", "hit@10 gain high"] < 0 < found["board"].loc["repaired", "hit@10 gain low"]
 
 
-def test_stars_titles_the_lab_and_the_export_work(found):
-    assert found["stars"].shape == (3,)
+def test_among_all_films_the_repaired_model_is_level_with_popularity(found):
+    some = {name: found["recommenders"][name] for name in ("popularity", "repaired")}
+    rows = found["train"], found["test"]
+    board = scoreboard(some, *rows, k=(10,), exclude_seen=False, against="popularity")
+    assert board.loc["repaired", "hit@10 gain low"] < 0 < board.loc["repaired", "hit@10 gain high"]
+
+
+def test_the_model_of_stars_beats_damped_biases(found):
+    assert found["errors"].loc["stars", "rmse gain high"] < 0
+    assert not hasattr(found["stars"], "scores")
+
+
+def test_titles_the_lab_and_the_export_work(found):
     assert found["by_title"].scores(found["test"].head(2)).shape == (2, len(found["movies"]))
-    assert found["lab"].state.sweep.board["hit@10"].notna().all()
+    assert found["lab"].state.sweep.board[["hit@10", "rmse"]].notna().any(axis=1).all()
     assert found["exported"] == ["1"]
+    assert found["answer"]["product_id"].shape == (1, 10)

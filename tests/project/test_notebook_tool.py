@@ -108,10 +108,17 @@ def test_the_packed_wheel_is_put_beside_the_notebook_and_a_changed_one_refused(h
 
 
 def imports(notebook):
-    """The import statements of a notebook, as code."""
-    trees = [ast.parse(cell.source) for cell in tool.code_cells(notebook)[1:]]
-    statements = [node for tree in trees for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    """The imports of a notebook, and its functions whose defaults are constants, but for its exercises, as code."""
+    cells = [cell.source for cell in tool.code_cells(notebook)[1:] if not handout.CHECK.search(cell.source)]
+    nodes = [node for source in cells for node in ast.parse(source).body]
+    statements = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    statements += [each for each in functions if all(isinstance(value, ast.Constant) for value in _defaults(each))]
     return "\n".join(ast.unparse(statement) for statement in statements)
+
+
+def _defaults(function):
+    return [value for value in (*function.args.defaults, *function.args.kw_defaults) if value is not None]
 
 
 @COURSE
