@@ -1,14 +1,16 @@
-"""The code of docs/from-tfrs.md runs, and its models come out as the page says."""
+"""The code of docs/from-tfrs.md and of the README runs, and the models come out as they say."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from recsys_teach import scoreboard
+from recsys_teach import load_reviews, scoreboard
+from recsys_teach.backend import tfrs
 from recsys_teach.files.downloads import movielens_sample
 
-PAGE = (Path(__file__).parents[2] / "docs" / "from-tfrs.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "from-tfrs.md").read_text(encoding="utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 CODE = [text for language, text in FENCED if language == "python"]
 (TABLE,) = [text for language, text in FENCED if not language]
@@ -62,3 +64,22 @@ def test_titles_the_lab_and_the_export_work(found):
     assert found["lab"].state.sweep.board[["hit@10", "rmse"]].notna().any(axis=1).all()
     assert found["exported"] == ["1"]
     assert found["answer"]["product_id"].shape == (1, 10)
+
+
+def test_the_readme_puts_a_model_of_titles_on_the_scoreboard(found):
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    titles = sorted(load_reviews("movielens")["title"].unique())
+
+    class Titles(tfrs.Model):
+        def __init__(self):
+            super().__init__()
+            self.user_model, self.movie_model = found["embedding"](found["users"]), found["embedding"](titles)
+            self.task = tfrs.tasks.Retrieval()
+
+        def compute_loss(self, features, training=False):
+            return self.task(self.user_model(features["user_id"]), self.movie_model(features["movie_title"]))
+
+    names = {"model": Titles()}
+    exec(code, names)
+    hits = names["board"]["hit@10"]
+    assert 0.01 < hits["mine"] < hits["popularity"] < hits["EASE"]
