@@ -11,7 +11,6 @@ from recsys_teach import _lazy
 
 if TYPE_CHECKING:
     from recsys_teach.lab.stacking import train_sweep as train_sweep
-    from recsys_teach.lab.state import LabState as LabState
     from recsys_teach.lab.sweep import Sweep as Sweep
     from recsys_teach.lab.view import WeightLab as WeightLab
     from recsys_teach.lab.widgets import WithFallback as WithFallback
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "stacking": ("train_sweep",),
-    "state": ("LabState",),
     "sweep": ("Sweep",),
     "view": ("WeightLab",),
     "widgets": ("WithFallback", "with_box"),

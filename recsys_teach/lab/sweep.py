@@ -33,6 +33,8 @@ STORED = {"movielens": Path(__file__).with_name("movielens.json")}  # tools/movi
 TABLES = ("board", "baselines", "catalogue")
 TEXTS = (TITLE, CATEGORY, CATEGORIES)  # what describes a product
 BOTH = ["hit@10", "rmse"]  # the metrics of the two tasks
+ORIGINAL = (0.5 / 32, 0.5)  # 0.5 and 0.5 where TFRS averages ratings over batches of 32 and sums retrieval
+BEYOND = 20.0  # the specialists' place on the scale of log2 ratios, further out than any other pair
 SHOPPERS, PLACES, LAST = 12, 10, 5  # users to show, products in a list, earlier purchases shown beside it
 
 Lists = list[list[tuple[str, float]]]  # [shoppers][places]: products with their predicted stars, the best first
@@ -174,6 +176,22 @@ class Sweep:
         """The scores of the oracle, by metric, if there is one."""
         return self.baselines.T["oracle"] if "oracle" in self.baselines.index else None
 
+    @property
+    def presets(self) -> dict[str, tuple[float, float]]:
+        """Named weights. "best of both" is the pair that closes most of the gap between floor and ceiling at its
+        weaker task. It is chosen on the test rows, so its scores are slightly too good."""
+        best = self.weights[int(np.argmax(_balance(self)))]
+        named = {"rating only": (1.0, 0.0), "retrieval only": (0.0, 1.0), "the original's ratio": ORIGINAL}
+        return named | {"best of both": (float(best[0]), float(best[1]))}
+
+    def nearest(self, rating_weight: float, retrieval_weight: float) -> int:
+        """Return the number of the pair with exactly these weights, else of the one whose ratio is nearest."""
+        exact = np.isclose(self.weights, (rating_weight, retrieval_weight)).all(axis=1)
+        if exact.any():
+            return int(np.flatnonzero(exact)[-1])
+        places = np.array([_place(*pair) for pair in self.weights])
+        return int(np.argmin(np.abs(places - _place(rating_weight, retrieval_weight))))
+
     def joined(self, other: "Sweep") -> "Sweep":
         """Return a sweep of these pairs and those of another one on the same training and test rows."""
         if not _have_same_rows(self, other):
@@ -232,6 +250,29 @@ class Sweep:
             message = f"{path} is no sweep that this version can read: train it again, and save it."
             raise ValueError(message) from error
         return sweep
+
+
+def _place(rating_weight: float, retrieval_weight: float) -> float:
+    """Return log2 of the ratio of two weights, the specialists far out at its ends (as `place` in lab.js)."""
+    if rating_weight == 0:
+        return -BEYOND
+    if retrieval_weight == 0:
+        return BEYOND
+    return float(np.clip(math.log2(rating_weight) - math.log2(retrieval_weight), 1 - BEYOND, BEYOND - 1))
+
+
+def _balance(sweep: Sweep) -> np.ndarray:
+    """Return for each pair the share of the gap from floor to ceiling (or best pair) closed at its weaker task.
+
+    It is -inf for a pair that has one task only.
+    """
+    floor, board = sweep.floor[BOTH], sweep.board[BOTH]
+    top = pd.Series({"hit@10": board["hit@10"].max(), "rmse": board["rmse"].min()})
+    if sweep.ceiling is not None:
+        top = sweep.ceiling[BOTH]
+    gap = (top - floor).abs()  # if no pair reaches the floor, further below is still worse
+    shares = (board - floor) * [1, -1] / gap
+    return shares.min(axis=1).where(board.notna().all(axis=1), -np.inf).fillna(-np.inf).to_numpy()
 
 
 def _from_facts(

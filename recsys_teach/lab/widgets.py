@@ -10,8 +10,7 @@ from recsys_teach._util import escape_math
 def bundle(box: widgets.Widget, fallback: dict[str, str]) -> dict[str, Any]:
     """Return by MIME type what a notebook stores of a widget: its view, and the fallback for pages without a kernel."""
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    plain = {"text/html": escape_math(fallback["text/html"])}
-    return {"application/vnd.jupyter.widget-view+json": view} | fallback | plain
+    return {"application/vnd.jupyter.widget-view+json": view} | fallback
 
 
 def with_box(slider: widgets.Widget, **box: Any) -> widgets.HBox:
@@ -45,4 +44,4 @@ class WithFallback:
         self.box, self.html, self.text = box, html, text
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return bundle(self.box, {"text/html": self.html, "text/plain": self.text})
+        return bundle(self.box, {"text/html": escape_math(self.html), "text/plain": self.text})

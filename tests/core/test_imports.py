@@ -29,7 +29,7 @@ MAY_IMPORT = {  # each room imports itself, and these
     "cli": {"top", "plots", "files", "lab", "scale", "serving"},
 }
 NO_TENSORFLOW = {"_util", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "plots", "files"} | {
-    *("exercises", "cli", "lab.page", "lab.state", "lab.sweep", "lab.view", "lab.widgets"),
+    *("exercises", "cli", "lab.page", "lab.sweep", "lab.view", "lab.widgets"),
     *("scale.preparation", "scale.stages", "scale.prepared_folder", "scale.resume"),
 }
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}

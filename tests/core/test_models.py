@@ -12,7 +12,7 @@ from recsys_teach.backend import tf, tfrs
 from recsys_teach.baselines import DampedBiases
 from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.lab.state import ORIGINAL
+from recsys_teach.lab.sweep import ORIGINAL
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import DenseHead, FactorHead, RankingModel
 from recsys_teach.retrieval import RetrievalModel

@@ -22,8 +22,6 @@ from recsys_teach.cli import commands
 from recsys_teach.exercises import final_challenge
 from recsys_teach.exercises.exercise import NOT_YET, Feedback, Folded
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.lab import page
-from recsys_teach.lab.state import LabState
 from recsys_teach.lab.widgets import WithFallback
 from recsys_teach.plots import diagrams
 from recsys_teach.schema import check_reviews
@@ -62,15 +60,6 @@ def tables(monkeypatch):
         yield kernel.display_formatter.formatters["text/html"]
 
 
-def lab_html(these):
-    state = LabState(hostile.sweep(these))
-    html = [page.row(state), page.static_bundle(state)["text/html"], page.Scatter(state).svg(state)]
-    for shopper in state.shoppers:
-        state.set_shopper(shopper)
-        html.append(page.recommendations(state))
-    return "".join(html)
-
-
 def certificate(these):
     lines = pd.DataFrame({"all": [0.1, 0.2, 0.3, 0.5]}, index=["floor", "yours", "ceiling", "gap closed"])
     return final_challenge.Certificate(
@@ -79,7 +68,6 @@ def certificate(these):
 
 
 SHOWN = {
-    "the lab": lab_html,
     "feedback": lambda these: Feedback(final_challenge.CHALLENGE, NOT_YET, " ".join(these))._repr_html_(),
     "a hint": lambda these: Folded(" ".join(these), " ".join(these))._repr_html_(),
     "a solution": lambda these: Folded("", " ".join(these), code=True)._repr_html_(),
@@ -119,7 +107,7 @@ def test_a_notebook_without_html_stays_without(tables):
 def test_no_formulas_are_looked_for_in_what_stands_for_a_widget():
     box = SimpleNamespace(model_id="7")
     html = WithFallback(box, "$a$", "a")._repr_mimebundle_()["text/html"]
-    everything = [html, *(make(HARMLESS) for name, make in SHOWN.items() if name != "the lab")]
+    everything = [html, *(make(HARMLESS) for make in SHOWN.values())]
     assert all(one.startswith('<div class="tex2jax_ignore mathjax_ignore">') for one in everything)
 
 

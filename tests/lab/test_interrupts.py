@@ -118,12 +118,11 @@ def trainer(weights, after_epoch):
     return train_sweep(base, weights, TRAIN, TEST, epochs=1, after_epoch=after_epoch, **settings)
 
 told, lab = threading.Event(), WeightLab(again, trainer)
-lab.boxes["rating weight"].value = 7.0
-lab.train.click()
+lab.train(7.0, 1.0)
 """)
     notebook.interrupted("print('now', flush=True)\nthreading.Event().wait(60)")
     notebook.works("assert lab.thread.is_alive()\ntold.set()\nlab.thread.join(60)")
-    notebook.works("assert lab.status.value.startswith('Trained 7 : '), lab.status.value\nassert lab.state.is_trained")
+    notebook.works("assert lab.widget.training['text'].startswith('Trained 7 : 1'), lab.widget.training")
 
 
 def test_the_ladder(notebook):

@@ -61,7 +61,7 @@ def test_the_model_of_stars_beats_damped_biases(found):
 
 def test_titles_the_lab_and_the_export_work(found):
     assert found["by_title"].scores(found["test"].head(2)).shape == (2, len(found["movies"]))
-    assert found["lab"].state.sweep.board[["hit@10", "rmse"]].notna().any(axis=1).all()
+    assert found["lab"].sweep.board[["hit@10", "rmse"]].notna().any(axis=1).all()
     assert found["exported"] == ["1"]
     assert found["answer"]["product_id"].shape == (1, 10)
 
