@@ -1,10 +1,16 @@
-"""Notebooks as pages that link to each other: what `make run` writes, build/*.html."""
+"""Notebooks as pages that link to each other and load nothing: what `make run` writes, build/*.html.
+
+Formulas become MathML, which browsers show by themselves.
+"""
 
 import re
 from pathlib import Path
 
 import nbformat
+from jinja2 import pass_context
+from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 from traitlets.config import Config
@@ -15,7 +21,30 @@ BESIDE = re.compile(r"\]\((\w+)\.(?:ipynb|md)(#[\w-]+)?\)")
 WITHOUT_CHECKS = Config(
     TagRemovePreprocessor={"enabled": True, "remove_cell_tags": ["remove-cell"], "remove_input_tags": ["hide-input"]}
 )
+WITHOUT_LOADING = """{%- extends "lab/index.html.j2" -%}
+{%- block html_head_js_requirejs -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+"""
 TERM = re.compile(r"^## (.+)$", flags=re.MULTILINE)
+
+
+class Renderer(IPythonRenderer):
+    """Markdown as HTML, with formulas as MathML; one that is wider than the page scrolls in its box."""
+
+    def inline_math(self, body: str) -> str:
+        return convert(body, display="inline")
+
+    def block_math(self, body: str) -> str:
+        return f'<span style="display:block;overflow-x:auto" tabindex="0">{convert(body, display="block")}</span>'
+
+
+class Exporter(HTMLExporter):
+    """Nbconvert's exporter, whose page loads no script."""
+
+    @pass_context
+    def markdown2html(self, context, source: str) -> str:
+        return MarkdownWithMath(renderer=Renderer(escape=False)).render(source)
 
 
 def write_page(notebook: NotebookNode, path: Path) -> None:
@@ -23,7 +52,7 @@ def write_page(notebook: NotebookNode, path: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = BESIDE.sub(r"](\1.html\2)", without_far_pictures(without_links_outside(cell.source)))
-    exporter = HTMLExporter(config=WITHOUT_CHECKS)
+    exporter = Exporter(config=WITHOUT_CHECKS, raw_template=WITHOUT_LOADING)
     html, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})
     path.write_text(html, encoding="utf-8")
 

@@ -13,7 +13,7 @@ const BLUE = "#0072B2", ORANGE = "#E69F00", GREY = "#7F7F7F", PINK = "#CC79A7"; 
 const STYLE = `
 .recsys-lab { font: 14px/1.45 system-ui, sans-serif; max-width: 1080px; color: inherit; }
 .recsys-lab * { box-sizing: border-box; }
-.recsys-lab .lab-controls { display: grid; grid-template-columns: max-content minmax(8em, 22em) 6em; gap: .3em .8em; align-items: center; }
+.recsys-lab .lab-controls { display: grid; grid-template-columns: max-content minmax(8em, 22em) 8em; gap: .3em .8em; align-items: center; }
 .recsys-lab .lab-buttons { display: flex; flex-wrap: wrap; gap: .4em; margin: .5em 0; align-items: center; }
 .recsys-lab .lab-result { display: flex; flex-wrap: wrap; gap: 0 1.5em; align-items: flex-start; }
 .recsys-lab .lab-picture { flex: 1 1 380px; min-width: 0; max-width: 620px; }
@@ -92,9 +92,9 @@ export function trade(from, to) {
   return `${move}: ${[...(changes.length || !lost.length ? [said] : []), ...lost].join("; ")}.`;
 }
 
-/** Return four or so round numbers between two numbers. */
+/** Return three to six round numbers between two numbers. */
 export function ticks(low, high) {
-  const rough = (high - low) / 4, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = (high - low) / 6, power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((some) => some * power >= rough);
   const first = Math.ceil(low / step - 1e-9);
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, number) => (first + number) * step);

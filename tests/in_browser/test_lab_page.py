@@ -101,8 +101,9 @@ def test_what_a_move_bought_and_cost(script, old, new, sentence):
 
 
 def test_ticks_are_round(script):
-    assert script.evaluate("lab.ticks(0.31, 0.42)") == pytest.approx([0.35, 0.4])
-    assert script.evaluate("lab.ticks(-0.001, 0.1)") == pytest.approx([0, 0.05, 0.1])
+    assert script.evaluate("lab.ticks(0.31, 0.42)") == pytest.approx([0.32, 0.34, 0.36, 0.38, 0.4, 0.42])
+    assert script.evaluate("lab.ticks(-0.001, 0.11)") == pytest.approx([0, 0.02, 0.04, 0.06, 0.08, 0.1])
+    assert script.evaluate("lab.ticks(0.8, 1.4)") == pytest.approx([0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4])
 
 
 def shown(page):

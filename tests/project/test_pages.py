@@ -1,5 +1,7 @@
 """The pages of `make run`: links among them, names in the glossary, and no link that leads out."""
 
+import re
+
 import pages
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from site_pages import Page
@@ -42,3 +44,14 @@ def test_checks_are_left_out_and_folded_code_shows_its_output_alone(tmp_path):
     text = Page(tmp_path / "a.html").text
     assert "what was drawn" in text
     assert not any(code in text for code in ("unseen_check", "draw_it"))
+
+
+def test_formulas_are_mathml_and_nothing_is_loaded(tmp_path):
+    prose = "A share $\\frac{a}{b}$ of `$code$`, at $5:\n\n$$\\sum_i x_i$$\n"
+    pages.write_page(new_notebook(cells=[new_markdown_cell(prose)]), tmp_path / "a.html")
+    page, html = Page(tmp_path / "a.html"), (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.loaded == []
+    assert html.count("<math") == 2
+    assert html.count("<mfrac") == html.count("<munder") == 1
+    assert "<code>$code$</code>" in html
+    assert "://" not in re.sub(r'xmlns\w*="[^"]*"', "", html.split("</style>")[-1])
