@@ -26,6 +26,8 @@ MODELS = {
     (0.5, 1.0): ({}, {"p": 1.2}, {"f": -0.1, "p": -0.6}),  # 3 of 4, √(2.21 / 4): a little worse than the floor
 }
 PAIRS = list(MODELS)[:5]
+
+
 def tables(pair):
     lifts, tastes, stars = (pd.Series(part, PRODUCTS, dtype=float).fillna(0) for part in MODELS[pair])
     scores = np.arange(20, 0, -1)[:: -1 if pair == (1.0, 0.0) else 1] / 10 + lifts

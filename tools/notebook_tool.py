@@ -66,11 +66,6 @@ def _clean_outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
             had_view = output.data.pop(WIDGET_VIEW, None)
             if had_view and set(output.data) <= {"text/plain"}:
                 continue  # a widget without a fallback says nothing where no kernel runs
-            if had_view and {"image/png", "text/html"} <= set(output.data):
-                # Pages show one type of each output: this makes two outputs of it.
-                picture = {"image/png": output.data.pop("image/png"), "text/plain": "a picture"}
-                yield nbformat.v4.new_output("display_data", picture)
-                yield nbformat.v4.new_output("stream", text="Above, a picture; below, a table: what the lab shows.\n")
         yield output
 
 

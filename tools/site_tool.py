@@ -18,6 +18,9 @@ import nbformat
 from nbformat import NotebookNode
 from pages import without_far_pictures
 
+from recsys_teach.lab import page
+from recsys_teach.lab.sweep import Sweep
+
 ROOT = Path(__file__).parents[1]
 PAGES = ["*.md", ".github/*.md", "notebooks/*.md", "benchmarks/*"]
 LINKED = [
@@ -27,6 +30,7 @@ LINKED = [
     "Makefile",
     "pyproject.toml",
     "recsys_teach/**/*.py",
+    "recsys_teach/**/*.js",
     "notebooks/*.py",
     "requirements/*",
 ]
@@ -50,6 +54,7 @@ def lay_out(source: Path) -> None:
         describe_images(notebook)
         notebook.cells[0].source = without_far_pictures(notebook.cells[0].source)  # badges
         nbformat.write(notebook, source / "notebooks" / path.name)
+    (source / "lab.html").write_text(page.html(Sweep.load("movielens")), encoding="utf-8")  # on the first page
     write_reference(source / "api")
 
 
@@ -90,8 +95,8 @@ def write_reference(folder: Path) -> None:
         index += "\n" + "".join(f"- [{name}]({name}.md): {_purpose(file)}\n" for name, file in zip(names, files))
         index += "\n```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
         for name in names:
-            page = f"# {name}\n\n```{{eval-rst}}\n.. automodule:: recsys_teach.{name}\n```\n"
-            (folder / f"{name}.md").write_text(page, encoding="utf-8")
+            text = f"# {name}\n\n```{{eval-rst}}\n.. automodule:: recsys_teach.{name}\n```\n"
+            (folder / f"{name}.md").write_text(text, encoding="utf-8")
     (folder / "index.md").write_text(index, encoding="utf-8")
 
 

@@ -29,7 +29,7 @@ const STYLE = `
 .recsys-lab input[type=number] { width: 6em; }
 .recsys-lab input[type=range] { width: 100%; accent-color: ${BLUE}; }
 .recsys-lab table { border-collapse: collapse; margin: .3em 0; }
-.recsys-lab th, .recsys-lab td { padding: .1em .6em .1em 0; text-align: right; font-variant-numeric: tabular-nums; border: 0; }
+.recsys-lab th, .recsys-lab td { padding: .1em .6em .1em 0; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; border: 0; }
 .recsys-lab th:first-child { text-align: left; }
 .recsys-lab ol { margin: .4em 0; padding-left: 1.6em; }
 .recsys-lab .lab-said { min-height: 2.9em; margin: .4em 0; }
@@ -396,7 +396,7 @@ class Lab {
     const gained = moves(this.before, ranked.map(([product]) => product));
     const items = ranked.map(([product, stars], rank) => {
       const [title, category] = catalogue[product], gain = gained[rank];
-      const sign = gain === null ? "new" : gain > 0 ? `▲ ${gain}` : gain < 0 ? `▼ ${-gain}` : "";
+      const sign = gain === null ? "new" : gain > 0 ? `▲\u00a0${gain}` : gain < 0 ? `▼\u00a0${-gain}` : "";
       const item = make("li", {}, make("b", {}, foreign(title || product)), " · ", foreign(category),
         stars === null ? "" : ` · ${stars.toFixed(1)} ★`, shopper.later.includes(product) ? " ✓ bought later" : "", " ",
         make("b", { textContent: sign }));

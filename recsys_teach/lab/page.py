@@ -1,6 +1,6 @@
-"""The weight lab in a page: the facts that `lab.js` shows, as HTML with a script, and as a picture and a table.
+"""The weight lab in a page: the facts that `lab.js` shows, as HTML with a script, a picture and a table.
 
-Where scripts run, the page is the whole lab but for training. Where none do, as on GitHub, the table is left.
+Where scripts run, the page is the whole lab but for training. Where none do, the picture and the table are left.
 """
 
 import base64
@@ -8,10 +8,10 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -27,7 +27,12 @@ def facts(sweep: Sweep) -> dict[str, Any]:
     """Return what the lab shows of a sweep, ready for JSON: an unknown number is None."""
     front = plots.on_front(sweep.board)
     pairs = [
-        {"name": str(name), "weights": list(map(float, weights)), "scores": _known(scores), "front": bool(front.iloc[row])}
+        {
+            "name": str(name),
+            "weights": list(map(float, weights)),
+            "scores": _known(scores),
+            "front": bool(front.iloc[row]),
+        }
         for row, (weights, (name, scores)) in enumerate(zip(sweep.weights, sweep.board.iterrows()))
     ]
     return {
@@ -52,12 +57,12 @@ def _known(scores: pd.Series) -> dict[str, float | None]:
 
 
 def html(sweep: Sweep) -> str:
-    """Return the lab as HTML that needs nothing else, neither a kernel nor a network: a table, and a script for it."""
-    name = f"lab-{uuid4().hex[:12]}"  # several labs may be in one page
+    """Return the lab as HTML that needs neither a kernel nor a network: picture and table, and a script for both."""
     data = json.dumps(facts(sweep), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    start = f"show(document.getElementById({name!r}), {data});"
+    name = f"lab-{sha256(data.encode()).hexdigest()[:12]}"  # several labs may be in one page
+    start = f'for (const place of document.querySelectorAll(".{name}:not(:has(.recsys-lab))")) show(place, {data});'
     script = f'<script type="module">\n{SCRIPT.read_text(encoding="utf-8")}\n{start}\n</script>'
-    return f'<div id="{name}">{escape_math(_table(presets(sweep)))}</div>\n{script}'
+    return f'<div class="{name}">{_picture(sweep)}{escape_math(_table(presets(sweep)))}</div>\n{script}'
 
 
 def presets(sweep: Sweep) -> pd.DataFrame:
@@ -69,23 +74,19 @@ def presets(sweep: Sweep) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def static_picture(sweep: Sweep) -> bytes:
-    """Return the Pareto front as a PNG, for pages without scripts."""
+def bundle(sweep: Sweep) -> dict[str, str]:
+    """Return by MIME type what a page without a kernel shows: the lab, or the presets as text."""
+    return {"text/html": html(sweep), "text/plain": _written(presets(sweep)).to_string()}
+
+
+def _picture(sweep: Sweep) -> str:
+    """Return the Pareto front as an image with its words."""
     both = sweep.board.drop(["rating only", "retrieval only"], errors="ignore")
-    plots.pareto(both, sweep.floor, sweep.ceiling)
+    _, words = plots.pareto(both, sweep.floor, sweep.ceiling)
     file = io.BytesIO()
     plt.savefig(file, format="png", dpi=100)
     plt.close()
-    return file.getvalue()
-
-
-def static_bundle(sweep: Sweep) -> dict[str, str]:
-    """Return by MIME type what a page without a kernel shows: the lab, or a picture, or the presets as text."""
-    return {
-        "image/png": base64.b64encode(static_picture(sweep)).decode(),
-        "text/html": html(sweep),
-        "text/plain": _written(presets(sweep)).to_string(),
-    }
+    return f'<img alt="{escape(words)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
 
 
 def _written(table: pd.DataFrame) -> pd.DataFrame:

@@ -26,7 +26,7 @@ class LabWidget(anywidget.AnyWidget):
     facts = traitlets.Dict().tag(sync=True)
     trains = traitlets.Bool().tag(sync=True)
     training = traitlets.Dict().tag(sync=True)  # runs, epoch, epochs, text
-    weights = traitlets.List().tag(sync=True)
+    weights: traitlets.List = traitlets.List().tag(sync=True)
 
 
 class WeightLab:
@@ -62,7 +62,7 @@ class WeightLab:
         return float(rating), float(retrieval)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return bundle(self.widget, page.static_bundle(self.sweep))
+        return bundle(self.widget, page.bundle(self.sweep))
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "train" in message:

@@ -140,6 +140,16 @@ def test_by_keyboard(open_lab):
     assert page.locator(".lab-list li").first.inner_text().startswith("<script>a")
 
 
+def test_the_same_lab_twice_in_one_page(open_lab, tmp_path):
+    page = open_lab(SWEEP)
+    (tmp_path / "0.html").write_text(lab_page.html(SWEEP) * 2, encoding="utf-8")
+    page.reload()
+    expect(page.locator(".recsys-lab")).to_have_count(2)
+    page.get_by_label("ratio", exact=True).nth(1).press("Home")
+    names = [row.inner_text().split("\n")[0] for row in page.locator(".lab-row b").all()]
+    assert names == ["0.25 : 1", "retrieval only"]
+
+
 def test_boxes_presets_and_refusals(open_lab):
     page = open_lab(SWEEP)
     rating, retrieval = (page.get_by_label(f"{name} weight", exact=True) for name in ("rating", "retrieval"))

@@ -69,12 +69,12 @@ def test_the_classic_notebook_is_colabs():
     assert {name: classic[name] for name in server} == {name: colab[name] for name in server}
 
 
-def test_of_what_the_course_needs_colab_lacks_one_package():
+def test_of_what_the_course_needs_colab_lacks_two_packages():
     colab = versions(OTHERS[0])
     linux = {"sys_platform": "linux"}
     needed = [one for one in DEPENDENCIES if one.marker is None or one.marker.evaluate(linux)]
     there = [requirement for requirement in needed if requirement.name in colab]
-    assert {requirement.name for requirement in needed} - colab.keys() == {"tensorflow-recommenders"}
+    assert {requirement.name for requirement in needed} - colab.keys() == {"tensorflow-recommenders", "anywidget"}
     assert all(requirement.specifier.contains(colab[requirement.name]) for requirement in there)
 
 

@@ -81,7 +81,7 @@ def test_the_wheel_holds_the_packages_files_and_nothing_else(handouts):
         assert len(inside) == len(file.infolist())
         assert all(stat.S_ISREG(info.external_attr >> 16) for info in file.infolist()), "a link could lead elsewhere"
     told = {name: (digest, size) for name, digest, size in csv.reader(inside[RECORD].decode().splitlines())}
-    paths = [path for kind in ("py", "json", "csv") for path in (tool.ROOT / "recsys_teach").rglob(f"*.{kind}")]
+    paths = [path for kind in ("py", "js", "json", "csv") for path in (tool.ROOT / "recsys_teach").rglob(f"*.{kind}")]
     ours = {path.relative_to(tool.ROOT).as_posix(): path.read_bytes() for path in paths}
     ours[f"{INFO}/licenses/LICENSE"] = (tool.ROOT / "LICENSE").read_bytes()
     metadata = {f"{INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
