@@ -133,7 +133,9 @@ def test_by_keyboard(open_lab):
     assert shown(page)[1].startswith("1 : 1: ")
     assert page.get_by_label("ratio", exact=True).get_attribute("aria-valuetext") == "1 : 1"
     listed = page.locator(".lab-list li").all_inner_texts()
-    assert [one.split("★")[1].removesuffix(" ").split(" ")[-1] for one in listed] == ["▲\u00a01"] * 4 + ["new"]  # f, g, h, i, j
+    assert [one.split("★")[1].removesuffix(" ").split(" ")[-1] for one in listed] == ["▲\u00a01"] * 4 + [
+        "new"
+    ]  # f, g, h, i, j
     assert listed[0] == "<script>f · <i>toys · 4.8 ★ ✓ bought later ▲\u00a01"  # 4 + 0.75
     page.get_by_label("shopper", exact=True).select_option("bob")
     assert "For bob, who bought:" in page.locator(".lab-list").inner_text()

@@ -1,0 +1,153 @@
+"""Every combination of the five repairs of retrieval: 32 models in one run, and what each repair is worth.
+
+Models that differ only in their repairs share batches, lookups and random numbers, so their parameters are stacked as
+in `stacking`: each model learns what `RetrievalModel` with the same repairs learns alone.
+
+What a repair adds depends on the repairs that are there already. Its Shapley value is what it adds on average over all
+orders in which the repairs can be switched on (Shapley 1953, "A value for n-person games"); with n repairs and a value
+v(S) of each set S of them, such as a hit rate,
+
+    worth of r = Σ_{S without r} |S|! (n - |S| - 1)! / n! · (v(S + r) - v(S))
+
+The worths of all repairs add up to what all of them together gain.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from math import factorial
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from recsys_teach.backend import tf, tfrs
+from recsys_teach.features import Ids, Vocabulary
+from recsys_teach.lab.sweep import row_numbers
+from recsys_teach.retrieval import RetrievalModel
+from recsys_teach.schema import PRODUCT, USER
+from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.training import train_model
+
+REPAIRS = ("log_q", "remove_accidental_hits", "l2", "unknown_user_dropout", "product_bias")  # in the order of 03
+Repairs = frozenset[str]
+COMBINATIONS: list[Repairs] = [
+    frozenset(repair for repair, on in zip(REPAIRS, flags) if on) for flags in product((False, True), repeat=5)
+]
+Value = TypeVar("Value", float, np.ndarray)
+
+
+class Vectors:
+    """A trained retrieval model as two tables: a recommender. Row 0 of the users is for unknown ids."""
+
+    def __init__(self, vocabulary: Vocabulary, users: np.ndarray, products: np.ndarray):
+        self.names, self.products = vocabulary.users, list(vocabulary.products)
+        self.users, self.candidates = users, products  # [1 + users, dim + 1], [products, dim + 1]
+
+    def scores(self, reviews: pd.DataFrame) -> np.ndarray:
+        """Return the score of every product for each row's user, `[rows, products]`."""
+        return self.users[row_numbers(self.names, reviews[USER])] @ self.candidates.T
+
+
+class StackedRetrieval(tfrs.Model):
+    """A `RetrievalModel` for each combination of repairs, all trained at once.
+
+    Args:
+        vocabulary: of the training rows.
+        l2, unknown_user_dropout: the values of these repairs where they are switched on.
+        dim: length of the vectors.
+        combinations: the repairs of each model.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        l2: float,
+        unknown_user_dropout: float,
+        dim: int = 32,
+        combinations: Sequence[Repairs] = COMBINATIONS,
+    ):
+        super().__init__()
+        self.user_tower, self.product_tower = UserTower(vocabulary, dim=dim), ProductTower(vocabulary, dim=dim)
+        settings = {"l2": l2, "unknown_user_dropout": unknown_user_dropout}
+        like = RetrievalModel(self.user_tower, self.product_tower, log_q=True, **settings)
+        self.like = [like]  # in a list, so that Keras doesn't train its vectors: all models start from them
+        self.flags = {
+            repair: tf.constant([float(repair in some) for some in combinations], tf.float32) for repair in REPAIRS
+        }
+        tables = self.user_tower.embedding.embeddings, self.product_tower.embedding.embeddings
+        tables = tables[0], tf.pad(tables[1], [[0, 0], [0, 1]])  # the last number is the bias
+        copies = [tf.tile(table[:, None], [1, len(combinations), 1]) for table in tables]
+        self.user_table, self.product_table = (tf.Variable(some) for some in copies)  # [ids, models, width]
+        for tower in (self.user_tower, self.product_tower):
+            tower.trainable = False
+
+    def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
+        """Return the sum of the losses that each model's own `RetrievalModel.compute_loss` would return."""
+        like = self.like[0]
+        kept = like.drop_users(ids)[USER] if training else ids[USER]
+        different, column, copies = tf.unique_with_counts(ids[PRODUCT])  # a batch often holds a product several times
+        users = tf.transpose(tf.gather(self.user_table, ids[USER]), [1, 0, 2])  # [models, batch, dim]
+        unknown = tf.transpose(tf.gather(self.user_table, [0]), [1, 0, 2])
+        dropped = tf.cast(kept != ids[USER], tf.float32) * self.flags["unknown_user_dropout"][:, None]
+        users = tf.where(dropped[:, :, None] > 0, unknown, users)
+        candidates = tf.transpose(tf.gather(self.product_table, different), [1, 0, 2])  # [models, products, dim + 1]
+        vectors, bias = candidates[:, :, :-1], candidates[:, :, -1] * self.flags["product_bias"][:, None]
+        offset = bias - tf.gather(like.log_q, different) * self.flags["log_q"][:, None]
+        scores = tf.matmul(users, vectors, transpose_b=True) + offset[:, None]
+        # c copies of a product are one with the score s + log c; without accidental hits, a row has its own only once.
+        log_copies = tf.math.log(tf.cast(copies, tf.float32))
+        own = tf.one_hot(column, tf.size(different)) * log_copies
+        scores += log_copies - self.flags["remove_accidental_hits"][:, None, None] * own
+        products = tf.gather(vectors, column, axis=1)
+        positive = tf.reduce_sum(users * products, axis=2) + tf.gather(offset, column, axis=1)
+        loss = tf.reduce_sum(tf.reduce_logsumexp(scores, axis=2) - positive)
+        lengths = tf.reduce_sum(users**2, axis=[1, 2]) + tf.reduce_sum(products**2, axis=[1, 2])
+        return loss + like.l2 * tf.reduce_sum(self.flags["l2"] * lengths) / 2 if training else loss
+
+    def recommenders(self) -> list[Vectors]:
+        """Return the recommender of each combination, as it is trained by now."""
+        users, products = (table.numpy().swapaxes(0, 1) for table in (self.user_table, self.product_table))
+        products[:, :, -1] *= self.flags["product_bias"].numpy()[:, None]
+        users = np.concatenate([users, np.ones_like(users[:, :, :1])], axis=2)
+        return [Vectors(self.user_tower.vocabulary, *tables) for tables in zip(users, products[:, 1:])]
+
+
+def train_repairs(
+    vocabulary: Vocabulary,
+    train: pd.DataFrame,
+    *,
+    l2: float,
+    unknown_user_dropout: float,
+    dim: int = 32,
+    after_epoch: Callable[[int, list[Vectors]], None] | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> dict[Repairs, Vectors]:
+    """Train a retrieval model with each combination of the five repairs, in one run; return them by their repairs.
+
+    Each is what `RetrievalModel` with these repairs would be after `tf.keras.utils.set_random_seed(seed)` and the same
+    `settings` of `train_model`. `after_epoch` gets the number of each epoch and the recommenders so far.
+    """
+    tf.keras.utils.set_random_seed(seed)
+    stack = StackedRetrieval(vocabulary, l2=l2, unknown_user_dropout=unknown_user_dropout, dim=dim)
+    told = (lambda epoch: after_epoch(epoch, stack.recommenders())) if after_epoch else None
+    train_model(stack, train, seed=seed, after_epoch=told, **settings)
+    return dict(zip(COMBINATIONS, stack.recommenders()))
+
+
+def worth(values: Mapping[Repairs, Value], repairs: Sequence[str] = REPAIRS) -> dict[str, Value]:
+    """Return what each repair is worth, averaged over all orders (see the top of this file).
+
+    `values` has a number, or an array of numbers, for each set of the repairs.
+
+    >>> worth({frozenset(): 0.0, frozenset("a"): 4.0, frozenset("b"): 1.0, frozenset("ab"): 7.0}, "ab")
+    {'a': 5.0, 'b': 2.0}
+    """
+    found = {}
+    for repair in repairs:
+        others = [some for some in values if repair not in some]
+        orders = [factorial(len(some)) * factorial(len(repairs) - len(some) - 1) for some in others]
+        gains = [values[some | {repair}] - values[some] for some in others]
+        found[repair] = sum(count * gain for count, gain in zip(orders, gains)) / factorial(len(repairs))
+    return found
