@@ -9,6 +9,7 @@ Options: `--seeds 5`, which data (`shop-by-time`, `movielens`), and `--store`, w
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def name_of(repairs: Repairs) -> str:
 
 
 def train_to_their_best(train: pd.DataFrame, parts: Split, *, seed: int) -> dict[str, Vectors]:
-    """Train all combinations twice, as `ladder.fit_model` does: first to find each one's best epoch, then on all rows."""
+    """Train all combinations twice, as `ladder.fit_model` does: to find each one's best epoch, then on all rows."""
     defaults = ladder.choose_defaults(*parts)
     settings = {"l2": defaults.l2, "unknown_user_dropout": defaults.unknown_user_dropout, "dim": defaults.dim}
     settings |= {"batch_size": defaults.batch_size, "learning_rate": defaults.learning_rate, "seed": seed}
@@ -52,12 +53,10 @@ def train_to_their_best(train: pd.DataFrame, parts: Split, *, seed: int) -> dict
         if epoch >= best[1].max() + 4:
             raise StopIteration
 
-    try:
+    with suppress(StopIteration):
         train_repairs(
             learn_vocabulary(parts.train), parts.train, epochs=defaults.max_epochs, after_epoch=remember, **settings
         )
-    except StopIteration:
-        pass
     at_best: dict[str, Vectors] = {}
 
     def keep(epoch: int, found: list[Vectors]) -> None:

@@ -69,8 +69,9 @@ class StackedRetrieval(tfrs.Model):
     ):
         super().__init__()
         self.user_tower, self.product_tower = UserTower(vocabulary, dim=dim), ProductTower(vocabulary, dim=dim)
-        settings = {"l2": l2, "unknown_user_dropout": unknown_user_dropout}
-        like = RetrievalModel(self.user_tower, self.product_tower, log_q=True, **settings)
+        like = RetrievalModel(
+            self.user_tower, self.product_tower, log_q=True, l2=l2, unknown_user_dropout=unknown_user_dropout
+        )
         self.like = [like]  # in a list, so that Keras doesn't train its vectors: all models start from them
         self.flags = {
             repair: tf.constant([float(repair in some) for some in combinations], tf.float32) for repair in REPAIRS
