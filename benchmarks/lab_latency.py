@@ -15,7 +15,7 @@ from recsys_teach.lab.page import html
 from recsys_teach.lab.sweep import Sweep
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from browser import launch, new_page  # noqa: E402
+from browser import launch, new_page
 
 PRESSES = 50
 LISTEN = """() => {

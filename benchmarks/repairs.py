@@ -20,7 +20,7 @@ from recsys_teach import ladder
 from recsys_teach.evaluation import row_metrics
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.lab.repairs import COMBINATIONS, REPAIRS, Repairs, Vectors, train_repairs, worth
+from recsys_teach.lab.repairs import COMBINATIONS, Vectors, board_of_combinations, name_of, train_repairs
 from recsys_teach.schema import USER
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split, new_users, split_at_random, split_by_time
@@ -30,12 +30,6 @@ DATA: dict[str, tuple[Callable[[int], pd.DataFrame], Callable[..., Split]]] = {
     "shop-by-time": (lambda seed: generate_shop(seed=seed).reviews, split_by_time),
     "movielens": (lambda seed: load_reviews("movielens"), split_at_random),
 }
-ORDER = [frozenset(REPAIRS[:step]) for step in range(len(REPAIRS) + 1)]  # of 03
-
-
-def name_of(repairs: Repairs) -> str:
-    """Return a combination as five flags, such as 11000."""
-    return "".join(str(int(repair in repairs)) for repair in REPAIRS)
 
 
 def train_to_their_best(train: pd.DataFrame, parts: Split, *, seed: int) -> dict[str, Vectors]:
@@ -83,19 +77,6 @@ def rows_of_combinations(data: str, seeds: list[int]) -> Iterator[Rows]:
         yield rows if data == "movielens" else rows._replace(users=f"{seed} " + rows.users)
 
 
-def worths(rows: Rows) -> dict[str, list[pd.DataFrame]]:
-    """Return each repair's worth of every test row, as a metric: over all orders, and in 03's order."""
-    trainings = len(next(iter(rows.values.values())))
-    found: dict[str, list[pd.DataFrame]] = {}
-    for number in range(trainings):
-        values = {some: rows.values[name_of(some)][number] for some in COMBINATIONS}
-        for repair, frame in worth(values).items():
-            found.setdefault(f"worth of {repair}", []).append(frame)
-        for step, repair in enumerate(REPAIRS):
-            found.setdefault(f"step {repair}", []).append(values[ORDER[step + 1]] - values[ORDER[step]])
-    return found
-
-
 def main() -> None:
     """Print a table for each data set: the hits of every combination, and what each repair is worth."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,12 +88,10 @@ def main() -> None:
     stored = []
     for data in arguments.data:
         rows = together(rows_of_combinations(data, seeds))
-        rows = rows._replace(values=rows.values | worths(rows))
-        parts = ["all", "warm users", "new users"] if rows.new.any() and not rows.new.all() else ["all"]
-        for users in parts:
-            board = rows.board(users=users)[["hit@10", "hit@10 low", "hit@10 high"]]
-            stored.append(board.rename_axis("repairs").reset_index().assign(users=users, data=data))
-            print(f"\n{data}, {users}: seeds {seeds[0]} to {seeds[-1]}\n{board.round(4).to_string()}", flush=True)
+        metrics = {some: rows.values[name_of(some)][0] for some in COMBINATIONS}
+        board = board_of_combinations([metrics], rows.users, rows.new).round(4)
+        print(f"\n{data}: seeds {seeds[0]} to {seeds[-1]}\n{board.to_string()}", flush=True)
+        stored.append(board.reset_index().assign(data=data))
     if arguments.store:
         old = pd.read_csv(STORED, dtype={"repairs": str}) if STORED.exists() else pd.DataFrame({"data": []})
         kept = [old[~old["data"].isin(arguments.data)], pd.concat(stored).round(4)]

@@ -1,8 +1,8 @@
 """The weight lab: many models that differ only in the weights of their two tasks, and sliders that compare them.
 
 A `Sweep` holds what the lab shows of any recommenders (`Sweep.from_recommenders`), `train_sweep` makes one of any
-`MultitaskModel` (and is the only part that loads TensorFlow), `WeightLab` shows it. `with_box` and `WithFallback` are
-for the small controls of other notebooks.
+`MultitaskModel`, `WeightLab` shows it. `train_repairs` trains all combinations of 03's repairs, `switches` shows them.
+`with_box` and `WithFallback` are for the small controls of other notebooks. Only what trains loads TensorFlow.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from recsys_teach import _lazy
 
 if TYPE_CHECKING:
+    from recsys_teach.lab.page import switches as switches
+    from recsys_teach.lab.repairs import repairs_board as repairs_board
+    from recsys_teach.lab.repairs import train_repairs as train_repairs
     from recsys_teach.lab.stacking import train_sweep as train_sweep
     from recsys_teach.lab.sweep import Sweep as Sweep
     from recsys_teach.lab.view import WeightLab as WeightLab
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from recsys_teach.lab.widgets import with_box as with_box
 
 _PUBLIC = {
+    "page": ("switches",),
+    "repairs": ("repairs_board", "train_repairs"),
     "stacking": ("train_sweep",),
     "sweep": ("Sweep",),
     "view": ("WeightLab",),

@@ -15,12 +15,13 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from IPython.display import HTML
 
 from recsys_teach import plots
-from recsys_teach._util import escape_math
 from recsys_teach.lab.sweep import Sweep
 
 SCRIPT = Path(__file__).with_name("lab.js")
+SWITCHES = Path(__file__).with_name("switches.js")
 
 
 def facts(sweep: Sweep) -> dict[str, Any]:
@@ -58,11 +59,18 @@ def _known(scores: pd.Series) -> dict[str, float | None]:
 
 def html(sweep: Sweep) -> str:
     """Return the lab as HTML that needs neither a kernel nor a network: picture and table, and a script for both."""
-    data = json.dumps(facts(sweep), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    name = f"lab-{sha256(data.encode()).hexdigest()[:12]}"  # several labs may be in one page
-    start = f'for (const place of document.querySelectorAll(".{name}:not(:has(.recsys-lab))")) show(place, {data});'
-    script = f'<script type="module">\n{SCRIPT.read_text(encoding="utf-8")}\n{start}\n</script>'
-    return f'<div class="{name}">{_picture(sweep)}{escape_math(_table(presets(sweep)))}</div>\n{script}'
+    return _scripted("recsys-lab", SCRIPT, facts(sweep), _picture(sweep) + _table(presets(sweep)))
+
+
+def _scripted(kind: str, script: Path, data: dict[str, Any], fallback: str) -> str:
+    """Return HTML for a page: the fallback, and a script whose `show` replaces it by what it makes of the data."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    name = f"{kind}-{sha256(text.encode()).hexdigest()[:12]}"  # several may be in one page
+    start = f"for (const place of document.querySelectorAll('.{name}:not([data-shown])')) {{\n"
+    start += f"  place.dataset.shown = true;\n  show(place, {text});\n}}"
+    source = script.read_text(encoding="utf-8")
+    place = f'<div class="{name} tex2jax_ignore mathjax_ignore">{fallback}</div>'
+    return f'{place}\n<script type="module">\n{source}\n{start}\n</script>'
 
 
 def presets(sweep: Sweep) -> pd.DataFrame:
@@ -104,3 +112,20 @@ def _table(table: pd.DataFrame) -> str:
 def _cells(kind: str, texts: Iterable[str] | Sequence[str]) -> str:
     style = "padding:.15em .6em;text-align:right;line-height:1.3"
     return "".join(f'<{kind} style="{style}">{escape(str(text))}</{kind}>' for text in texts)
+
+
+def switches(board: pd.DataFrame, labels: dict[str, str]) -> HTML:
+    """Return switches for the repairs of a `repairs.repairs_board` as HTML; a table where no script runs.
+
+    `labels` are the repairs in their order, with what readers call them. The parts are those but `all`.
+    """
+    parts = [part for part in board.index.unique(level=0) if part != "all"] or ["all"]
+    rows = {part: board.loc[part].round(4).itertuples() for part in parts}
+    numbers = {part: {name: [*map(float, found)] for name, *found in of} for part, of in rows.items()}
+    in_words = "{:+.3f} [{:+.3f}, {:+.3f}]".format
+    averages = {
+        part: {label: in_words(*numbers[part][f"worth of {repair}"]) for repair, label in labels.items()}
+        for part in parts
+    }
+    data = {"repairs": list(labels.items()), "parts": parts, "board": numbers}
+    return HTML(_scripted("switches", SWITCHES, data, _table(pd.DataFrame(averages))))

@@ -21,10 +21,12 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
+from recsys_teach.evaluation import board_of_rows, row_metrics
 from recsys_teach.features import Ids, Vocabulary
 from recsys_teach.lab.sweep import row_numbers
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.schema import PRODUCT, USER
+from recsys_teach.splits import new_users
 from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 
@@ -33,7 +35,7 @@ Repairs = frozenset[str]
 COMBINATIONS: list[Repairs] = [
     frozenset(repair for repair, on in zip(REPAIRS, flags) if on) for flags in product((False, True), repeat=5)
 ]
-Value = TypeVar("Value", float, np.ndarray)
+Value = TypeVar("Value", float, np.ndarray, pd.DataFrame)
 
 
 class Vectors:
@@ -152,3 +154,46 @@ def worth(values: Mapping[Repairs, Value], repairs: Sequence[str] = REPAIRS) -> 
         gains = [values[some | {repair}] - values[some] for some in others]
         found[repair] = sum(count * gain for count, gain in zip(orders, gains)) / factorial(len(repairs))
     return found
+
+
+def name_of(repairs: Repairs) -> str:
+    """Return a combination as five flags in the order of `REPAIRS`, such as 11000."""
+    return "".join(str(int(repair in repairs)) for repair in REPAIRS)
+
+
+def repairs_board(
+    runs: Sequence[Mapping[Repairs, Any]], train: pd.DataFrame, test: pd.DataFrame, users: pd.Series | None = None
+) -> pd.DataFrame:
+    """Score all combinations on the test rows; return `hit@10` with 95 % intervals, by part of the test rows.
+
+    The rows of the result are the combinations (see `name_of`); `worth of` each repair, over all orders; and `step` of
+    each repair, what it adds to those before it in `REPAIRS`. For the parts and the intervals see `scoreboard`.
+
+    Args:
+        runs: the recommenders of each training, as `train_repairs` returns them.
+        users: names of the test rows' users for the intervals, if they aren't those of `test`.
+    """
+    rows = [{some: row_metrics(run[some], train, test, k=(10,)) for some in COMBINATIONS} for run in runs]
+    return board_of_combinations(rows, test[USER] if users is None else users, new_users(train, test))
+
+
+def board_of_combinations(
+    rows: Sequence[Mapping[Repairs, pd.DataFrame]], users: pd.Series, new: pd.Series
+) -> pd.DataFrame:
+    """Return the board of metrics that `row_metrics` computed, for each training; see `repairs_board`."""
+    values: dict[str, list[pd.DataFrame]] = {name_of(some): [of[some] for of in rows] for some in COMBINATIONS}
+    worths = [worth(of) for of in rows]
+    values |= {f"worth of {repair}": [of[repair] for of in worths] for repair in REPAIRS}
+    order = [frozenset(REPAIRS[:step]) for step in range(len(REPAIRS) + 1)]
+    steps = zip(REPAIRS, order, order[1:])
+    values |= {f"step {repair}": [of[after] - of[before] for of in rows] for repair, before, after in steps}
+    masks = {"all": new | True, "warm users": ~new, "new users": new}
+    boards = {
+        part: board_of_rows(
+            {name: [one[mask] for one in of] for name, of in values.items()}, users[mask], interval=True
+        )
+        for part, mask in masks.items()
+        if mask.any()
+    }
+    columns = ["hit@10", "hit@10 low", "hit@10 high"]
+    return pd.concat({part: board[columns] for part, board in boards.items()}, names=["test rows", "repairs"])

@@ -4,12 +4,14 @@ import math
 import re
 
 import hostile
+import pandas as pd
 import pytest
 from browser import SCREENSHOTS, launch, need, new_page
 from planted_lab import MODELS, PAIRS, SPECIALISTS, SWEEP, planted
 from playwright.sync_api import expect, sync_playwright
 
 from recsys_teach.lab import page as lab_page
+from recsys_teach.lab.repairs import COMBINATIONS, REPAIRS, name_of
 from recsys_teach.lab.sweep import ORIGINAL, Sweep
 
 NEAREST = {(0.5, 0.5): (1, 1), (3, 0): (1, 0), (0, 3): (0, 1), (1e-300, 1000): (0, 1)}
@@ -17,7 +19,6 @@ NEAREST |= {(0.45, 1): (0.25, 1), (0.55, 1): (1, 1)}  # the middle of the logari
 NEAREST |= {(5e-324, 1000): (0, 1), (1000, 5e-324): (1, 0)}  # whose ratio is no float
 NEAREST |= {(512, 0.5): (4, 1), (1000, 0.25): (1, 0)}  # 2^10 and almost 2^12; the specialist stands at 2^20
 FUNCTIONS = "isTrained, moves, nearest, place, refusal, show, ticks, trade"
-NAN = 'JSON.parse("null") ?? NaN'
 
 
 @pytest.fixture(scope="module")
@@ -248,3 +249,24 @@ def test_strangers_texts_stay_texts(open_lab):
     assert set(titles) <= {*hostile.ALL}
     assert page.evaluate("window.hacked") is None
     assert page.locator(".recsys-lab :is(script, img, iframe, a)").count() == 0
+
+
+def test_the_switches_say_what_each_repair_adds(browser):
+    """hit@10 is .1, .04 more with logQ, .02 more with a product bias, and .03 more with both."""
+    names = [name_of(some) for some in COMBINATIONS]
+    hits = [0.1 + 0.04 * int(one[0]) + 0.02 * int(one[4]) + 0.03 * int(one[0]) * int(one[4]) for one in names]
+    rows = dict(zip(names, hits)) | {f"worth of {repair}": 0.05 for repair in REPAIRS}
+    board = pd.DataFrame({"hit@10": rows, "hit@10 low": rows, "hit@10 high": rows})
+    page = new_page(browser, viewport={"width": 390, "height": 600})
+    page.set_content(lab_page.switches(pd.concat({"warm users": board}), dict(zip(REPAIRS, "abcde"))).data)
+    expect(page.locator("p")).to_have_text("hit@10 with these repairs: warm users 0.100 [0.100, 0.100]")
+    here = page.locator("td:nth-child(2)")
+    assert here.all_inner_texts() == ["+0.040", "+0.000", "+0.000", "+0.000", "+0.020"]
+    page.get_by_label("e").press("Space")
+    assert here.all_inner_texts() == ["+0.070", "+0.000", "+0.000", "+0.000", "+0.020"]
+    page.get_by_label("a").press("Space")
+    expect(page.locator("p")).to_have_text("hit@10 with these repairs: warm users 0.190 [0.190, 0.190]")
+    assert here.all_inner_texts() == ["+0.070", "+0.000", "+0.000", "+0.000", "+0.050"]
+    assert page.locator("td:nth-child(3)").first.inner_text() == "+0.050 [+0.050, +0.050]"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()

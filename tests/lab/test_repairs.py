@@ -6,7 +6,7 @@ import pytest
 
 from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
-from recsys_teach.lab.repairs import COMBINATIONS, REPAIRS, train_repairs, worth
+from recsys_teach.lab.repairs import COMBINATIONS, REPAIRS, repairs_board, train_repairs, worth
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.shop import generate_shop
 from recsys_teach.towers import ProductTower, UserTower
@@ -77,3 +77,27 @@ def test_a_repair_that_adds_the_same_everywhere_is_worth_that():
     found = worth(values)
     assert found["l2"] == pytest.approx(2)
     assert [found[repair] for repair in REPAIRS if repair != "l2"] == pytest.approx([4] * 4)  # alike: a quarter of 16
+
+
+class Fixed:
+    """Recommends one product to everybody."""
+
+    def __init__(self, product):
+        self.products, self.product = [f"p{number}" for number in range(12)], product
+
+    def scores(self, reviews):
+        return np.tile([float(name == self.product) for name in self.products], (len(reviews), 1))
+
+
+def test_a_board_by_hand():
+    """Two of three test rows are of p11, which is in the first ten only if it is recommended: ties count as misses."""
+    train = pd.DataFrame({"user_id": ["u"] * 12, "product_id": Fixed("").products})
+    test = pd.DataFrame({"user_id": ["new", "new", "other"], "product_id": ["p11", "p0", "p11"]})
+    run = {some: Fixed("p11" if "log_q" in some else "") for some in COMBINATIONS}
+    board = repairs_board([run], train, test)
+    assert list(board.index.unique(level=0)) == ["all", "new users"]
+    hits = board.loc["all", "hit@10"]
+    assert [hits["00000"], hits["10000"], hits["11111"]] == pytest.approx([0, 2 / 3, 2 / 3])
+    assert [hits["worth of log_q"], hits["step log_q"]] == pytest.approx([2 / 3, 2 / 3])
+    assert [hits["worth of l2"], hits["step product_bias"]] == pytest.approx([0, 0], abs=1e-12)
+    assert board.loc[("all", "worth of log_q"), ["hit@10 low", "hit@10 high"]].tolist() == [0.5, 1.0]  # one user each
