@@ -1,33 +1,34 @@
 """What the field adds to the five repairs of notebook 03, over five seeds: `python benchmarks/retrieval_further.py`.
 
-Each addition is one small subclass of `RetrievalModel` with all repairs, or another way to choose the epochs. Options:
-`--seeds 5`, which data (see `DATA`), `--choose`, which prints the quality of all settings on the validation rows of
-seeds 1 to 3 instead, and `--store`, which writes the table of notebook 03. The settings of `RUNGS` are the best of those
-on average over MovieLens and the shop of tastes; nothing was chosen on the seeds of the results.
+Each addition is a small subclass of `RetrievalModel` with all repairs, or another way to choose the epochs. Its
+settings are chosen on the validation rows of each training part, as the classics' are, from short lists that were made
+with seeds 1 to 3; nothing was chosen on the seeds of the results. Options: `--seeds 5`, which data (see `DATA`),
+`--choose`, which prints the quality of all settings on the validation rows of seeds 1 to 3 instead, and `--store`,
+which puts the results in the table of notebook 03.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from honest_numbers import FIRST_SEED, Rows, as_text, rows_of, together
 
 from recsys_teach import ladder
 from recsys_teach.backend import tf
+from recsys_teach.baselines import Popularity
 from recsys_teach.cli.comparison import SplitKind, hold_back
 from recsys_teach.features import Ids, Vocabulary, learn_vocabulary
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.ladder import Defaults, corrections, find_best_epoch, fit_model
+from recsys_teach.ladder import Defaults, corrections, find_best_epoch
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.schema import PRODUCT
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split
-from recsys_teach.towers import ProductTower, UserTower
 from recsys_teach.training import train_model
 
 STORED = Path(ladder.__file__).parent / "lab" / "retrieval.csv"
@@ -58,17 +59,12 @@ class MixedNegatives(RetrievalModel):
 
     def __init__(self, *towers: Any, uniform: int = 0, **repairs: Any):
         super().__init__(*towers, **repairs)
-        self.uniform = uniform
-
-    def draws(self, batch: tf.Tensor) -> tf.Tensor:
-        """Return of how many draws the mixture is that log Q is about: B - 1 of the batch and these uniform ones."""
-        return tf.constant(self.uniform, tf.float32)
+        self.uniform = self.kept = uniform
 
     def mixed_log_q(self, ids: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
         """Return log Q of the mixture for these product ids, in batches of `batch` rows."""
-        others, uniform = tf.cast(batch, tf.float32) - 1, self.draws(batch)
-        share = tf.exp(tf.nn.embedding_lookup(self.log_q, ids))
-        return tf.math.log((others * share + uniform / len(self.products)) / (others + uniform))
+        others, share = tf.cast(batch, tf.float32) - 1, tf.exp(tf.nn.embedding_lookup(self.log_q, ids))
+        return tf.math.log((others * share + self.kept / len(self.products)) / (others + self.kept))
 
     def sampled_scores(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return each row's own score `[batch]`, those of the batch `[batch, batch]` and of uniform draws, - log Q.
@@ -94,20 +90,16 @@ class MixedNegatives(RetrievalModel):
 class HardNegatives(MixedNegatives):
     """Of `uniform` products of the catalogue, each row keeps the `hard` ones with the highest scores as negatives.
 
-    They count as if they were all that was drawn, as is usual: as hard negatives they weigh more than in the softmax
-    over all products.
+    They count as if they were all that was drawn, as is usual, so they weigh more than in a softmax over all products.
     """
 
     def __init__(self, *towers: Any, hard: int, **how: Any):
         super().__init__(*towers, **how)
-        self.hard = hard
-
-    def draws(self, batch: tf.Tensor) -> tf.Tensor:
-        return tf.constant(self.hard, tf.float32)
+        self.kept = hard
 
     def sampled_scores(self, users: tf.Tensor, products: tf.Tensor, ids: Ids) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         right, in_batch, drawn = super().sampled_scores(users, products, ids)
-        return right, in_batch, tf.math.top_k(drawn, self.hard).values
+        return right, in_batch, tf.math.top_k(drawn, self.kept).values
 
 
 class CorrectedLogQ(MixedNegatives):
@@ -134,39 +126,56 @@ def build(vocabulary: Vocabulary, defaults: Defaults, *, model: Callable = Retri
 
 
 def fit_by_loss(train: pd.DataFrame, parts: Split, defaults: Defaults, *, seed: int) -> RetrievalModel:
-    """Return the model with all repairs, trained on all rows as long as the loss on the validation rows fell."""
+    """Return the model with all repairs, after the number of epochs with the least loss on the validation rows."""
+    tf.keras.utils.set_random_seed(seed)
+    model = build(learn_vocabulary(parts.train), defaults)
     how: dict[str, Any] = {"batch_size": defaults.batch_size, "learning_rate": defaults.learning_rate, "seed": seed}
-    epochs = defaults.max_epochs
-    for rows, held_back in ((parts.train, parts.test), (train, None)):
-        tf.keras.utils.set_random_seed(seed)
-        model = build(learn_vocabulary(rows), defaults)
-        losses = train_model(model, rows, epochs=epochs, validation=held_back, **how)
-        epochs = epochs if held_back is None else int(losses["validation"].idxmin())
+    losses = train_model(model, parts.train, epochs=defaults.max_epochs, validation=parts.test, **how)
+    tf.keras.utils.set_random_seed(seed)
+    model = build(learn_vocabulary(train), defaults)
+    train_model(model, train, epochs=int(losses["validation"].idxmin()), **how)
     return model
 
 
-# The settings to choose from, by rung.
+def fit_best(
+    settings: list[dict[str, Any]], train: pd.DataFrame, parts: Split, defaults: Defaults, *, seed: int
+) -> Any:
+    """Return the model with the settings whose best epoch is best on the validation rows, trained on all rows."""
+    found = [find_best_epoch(partial(build, **how), parts, defaults, seed=seed) for how in settings]
+    epochs, quality = max(found, key=lambda one: one[1])
+    how = settings[found.index((epochs, quality))]
+    print(f"seed {seed}: {_named(how)}, {epochs} epochs", flush=True)
+    tf.keras.utils.set_random_seed(seed)
+    model = build(learn_vocabulary(train), defaults, **how)
+    how = {"batch_size": defaults.batch_size, "learning_rate": defaults.learning_rate}
+    train_model(model, train, epochs=epochs, seed=seed, **how)
+    return model
+
+
+def _named(how: dict[str, Any]) -> str:
+    """Return a setting as text."""
+    numbers = [f"{name} {value:g}" for name, value in how.items() if name != "model"]
+    return ", ".join([how.get("model", RetrievalModel).__name__, *numbers])
+
+
+# What each rung chooses from on validation rows; the lists are what was best of more on seeds 1 to 3.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
-    "temperature": [{"model": CosineRetrieval, "temperature": value} for value in (0.1, 0.2, 0.3)],
-    "temperature, no L2": [{"model": CosineRetrieval, "temperature": value, "l2": 0.0} for value in (0.1, 0.2, 0.3)],
+    "all repairs": [{}],
+    "temperature": [{"model": CosineRetrieval, "temperature": value} for value in (0.2, 0.3, 0.4, 0.5)],
+    "temperature, no L2": [{"model": CosineRetrieval, "temperature": value, "l2": 0.0} for value in (0.2, 0.3, 0.4)],
     "mixed negatives": [{"model": MixedNegatives, "uniform": uniform} for uniform in (64, 256)],
     "hard negatives": [
-        {"model": HardNegatives, "uniform": uniform, "hard": hard} for uniform, hard in ((64, 32), (256, 16), (256, 128))
+        {"model": HardNegatives, "uniform": uniform, "hard": hard}
+        for uniform, hard in ((64, 32), (256, 16), (256, 128))
     ],
     "corrected logQ": [{"model": CorrectedLogQ}],
-    "corrected logQ, mixed": [{"model": CorrectedLogQ, "uniform": uniform} for uniform in (64,)],
+    "corrected logQ, mixed negatives": [{"model": CorrectedLogQ, "uniform": uniform} for uniform in (64, 256)],
 }
-SEEDS_OF_CHOICE = (1, 2, 3)
-
 RUNGS: dict[str, Callable] = {
-    "popularity": lambda train, parts, defaults, seed: ladder.fit_classic(
-        ladder.CLASSICS["popularity"], train, parts
-    ),
-    "all repairs": partial(fit_model, build),
+    "popularity": lambda train, parts, defaults, seed: ladder.fit_classic([Popularity], train, parts),
     "epochs by validation loss": fit_by_loss,
+    **{name: partial(fit_best, settings) for name, settings in SETTINGS.items()},
 }
-
-SHOPS = {"taste": {}, "habit": {"kind": "habit"}}
 DATA: dict[str, tuple[str, Callable[[int], pd.DataFrame]]] = {
     "movielens": ("random", lambda seed: load_reviews("movielens")),
     "taste": ("random", lambda seed: generate_shop(seed=seed).reviews),
@@ -185,21 +194,17 @@ def parts_of(data: str, seed: int) -> tuple[Split, Split, Defaults]:
     return whole, parts, ladder.choose_defaults(*parts)
 
 
-def choose(data: str) -> None:
-    """Print the quality (nDCG) of each setting at its best epoch on validation rows, for each seed of choice."""
+def choose(data: str) -> pd.DataFrame:
+    """Return the quality (nDCG) of each setting on the validation rows of seeds 1 to 3, and its mean gain."""
     found: dict[str, dict[int, float]] = {}
-    candidates = [("all repairs", {})] + [(rung, how) for rung, some in SETTINGS.items() for how in some]
-    for seed in SEEDS_OF_CHOICE:
+    for seed in (1, 2, 3):
         _, parts, defaults = parts_of(data, seed)
-        for rung, how in candidates:
-            start = time.perf_counter()
+        for how in chain(*SETTINGS.values()):
             epochs, quality = find_best_epoch(partial(build, **how), parts, defaults, seed=seed)
-            name = ", ".join([rung, *(f"{key} {value:g}" for key, value in how.items() if key != "model")])
-            found.setdefault(name, {})[seed] = quality
-            print(f"{data} {seed} {name}: {quality:.5f}, {epochs} epochs, {time.perf_counter() - start:.0f} s", flush=True)
+            found.setdefault(_named(how), {})[seed] = quality
+            print(f"{data} {seed} {_named(how)}: {quality:.5f}, {epochs} epochs", flush=True)
     table = pd.DataFrame(found).T
-    table["gain"] = (table - table.loc["all repairs"]).mean(axis=1)
-    print(f"\n{data}\n{table.round(5).to_string()}", flush=True)
+    return table.assign(gain=(table - table.iloc[0]).mean(axis=1))
 
 
 def rungs(data: str, seeds: list[int], seconds: dict[str, float]) -> Iterator[Rows]:
@@ -215,30 +220,36 @@ def rungs(data: str, seeds: list[int], seconds: dict[str, float]) -> Iterator[Ro
         yield rows if data.startswith("movielens") else rows._replace(users=f"{seed} " + rows.users)
 
 
+def store(board: pd.DataFrame, data: str) -> None:
+    """Put the board of a data set in the table of notebook 03, in the place of an earlier one."""
+    stored = [board.rename_axis("retrieval").reset_index().assign(data=data).round(4)]
+    if STORED.exists():
+        before = pd.read_csv(STORED)
+        stored.insert(0, before[before["data"] != data])
+    pd.concat(stored).to_csv(STORED, index=False)
+
+
 def main() -> None:
     """Print a table for each data set: numbers, gains over all repairs, seconds of a training."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="*", default=list(DATA), help=f"of {', '.join(DATA)}")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--choose", action="store_true", help="print the settings' quality on validation rows instead")
-    parser.add_argument("--store", action="store_true", help="write the table for the notebook")
+    parser.add_argument("--store", action="store_true", help="put the results in the table for the notebook")
     arguments = parser.parse_args()
     seeds = [FIRST_SEED + n for n in range(arguments.seeds)]
-    stored = []
     for data in arguments.data:
         if arguments.choose:
-            choose(data)
+            print(f"\n{data}\n{choose(data).round(5).to_string()}", flush=True)
             continue
         seconds: dict[str, float] = {}
         rows = together(rungs(data, seeds, seconds))
         board = rows.board("all repairs")
-        board["fit seconds"] = pd.Series(seconds) / len(seeds)
-        print(f"\n{data}: seeds {seeds[0]} to {seeds[-1]}\n{as_text(rows.board())}", flush=True)
         kept = [name for name in board if name.startswith("hit@10")]
-        print(board[[*kept, "fit seconds"]].round(4).to_string(), flush=True)
-        stored.append(board[kept].rename_axis("retrieval").reset_index().assign(data=data))
-    if arguments.store and stored:
-        pd.concat(stored).round(4).to_csv(STORED, index=False)
+        print(f"\n{data}: seeds {seeds[0]} to {seeds[-1]}\n{as_text(rows.board())}", flush=True)
+        print(board[kept].assign(seconds=pd.Series(seconds) / len(seeds)).round(4).to_string(), flush=True)
+        if arguments.store:
+            store(board[kept], data)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from recsys_teach.towers import ProductTower, UserTower
 
 REPAIRS = {"log_q": True, "remove_accidental_hits": True, "product_bias": True}
 BATCH = {USER: tf.constant([1, 2, 3, 1]), PRODUCT: tf.constant([1, 2, 2, 3])}  # product 2 twice: accidental hits
+OWN = [0, 1, 1, 2]  # the columns of these products
 
 
 def model_of(kind, **how):
@@ -39,9 +40,10 @@ def scores_and_shares(model):
     return (model.query_vectors(users).numpy() @ candidates.numpy().T).astype(float), np.array([5, 4, 3, 2, 1]) / 15
 
 
-def softmax_loss(own, weights):
-    """Σ -log(own / (own + Σ weights)), of exponentiated scores, a row each."""
-    return sum(-np.log(a / (a + sum(b))) for a, b in zip(own, weights))
+def softmax_loss(weights, wrong):
+    """Σ -log(own / (own + Σ wrong)) of weights `[4, 5]`, the columns of the wrong ones of each row given."""
+    own = [weights[row, column] for row, column in enumerate(OWN)]
+    return sum(-np.log(a / (a + weights[row, wrong[row]].sum())) for row, a in enumerate(own))
 
 
 def test_without_uniform_negatives_it_is_the_repaired_model():
@@ -65,13 +67,8 @@ def test_mixed_negatives_by_hand(monkeypatch):
     model = model_of(MixedNegatives, uniform=2)
     scores, share = scores_and_shares(model)
     weights = np.exp(scores) / ((3 * share + 2 / 5) / 5)
-    wrong = [[1, 1, 2, 1, 3], [0, 2, 3], [0, 2, 3], [0, 1, 1, 1, 3]]  # products as columns, without the own one
-    expected = softmax_loss([weights[row, own] for row, own in enumerate([0, 1, 1, 2])], [
-        weights[row, columns] for row, columns in enumerate(wrong)
-    ])  # fmt: skip
-    wrong_first_row = [1, 1, 2, 1, 3]  # the batch has products 2, 2, 3 besides its own 1, and the draws 2 and 4
-    assert wrong[0] == wrong_first_row
-    assert loss_of(model) == pytest.approx(expected, rel=1e-5)
+    wrong = [[1, 1, 2, 1, 3], [0, 2, 3], [0, 2, 3], [0, 1, 1, 1, 3]]  # columns: the batch's others, then the draws
+    assert loss_of(model) == pytest.approx(softmax_loss(weights, wrong), rel=1e-5)
 
 
 def test_hard_negatives_keep_the_highest_scores_of_each_row(monkeypatch):
@@ -80,12 +77,11 @@ def test_hard_negatives_keep_the_highest_scores_of_each_row(monkeypatch):
     model = model_of(HardNegatives, uniform=4, hard=1)
     scores, share = scores_and_shares(model)
     weights = np.exp(scores) / ((3 * share + 1 / 5) / 4)
-    own = [0, 1, 1, 2]
     in_batch = [[1, 1, 2], [0, 2], [0, 2], [0, 1, 1]]
-    hardest = [max((c for c in (0, 2, 3, 4) if c != own[row]), key=lambda c: weights[row, c]) for row in range(4)]
-    rows = [weights[row, [*in_batch[row], hardest[row]]] for row in range(4)]
+    hardest = [max({0, 2, 3, 4} - {OWN[row]}, key=lambda c: weights[row, c]) for row in range(4)]
     assert len(set(hardest)) > 1
-    assert loss_of(model) == pytest.approx(softmax_loss([weights[row, own[row]] for row in range(4)], rows), rel=1e-5)
+    expected = softmax_loss(weights, [[*in_batch[row], hardest[row]] for row in range(4)])
+    assert loss_of(model) == pytest.approx(expected, rel=1e-5)
 
 
 def test_corrected_log_q_by_hand():
@@ -113,16 +109,3 @@ def test_corrected_log_q_has_the_gradient_of_the_softmax_over_all_products(monke
     scores = scores_and_shares(model)[0][0]
     softmax = np.exp(scores) / np.exp(scores).sum()
     assert found == pytest.approx(softmax - [0, 0, 0, 1, 0], abs=1e-5)
-
-
-def test_the_usual_log_q_has_another_gradient(monkeypatch):
-    """The own product counts as one of the draws, which it isn't: this is the bias that is corrected."""
-    every = tf.constant([1, 2, 3, 4, 5])
-    monkeypatch.setattr(tf.random, "uniform", lambda *_: every)
-    model = model_of(MixedNegatives, uniform=5)
-    one = {USER: tf.constant([1]), PRODUCT: tf.constant([4])}
-    with tf.GradientTape() as tape:
-        loss = model.task_loss(*model(one), one)
-    found = tf.convert_to_tensor(tape.gradient(loss, [model.product_bias.embeddings])[0]).numpy()[1:, 0]
-    scores = scores_and_shares(model)[0][0]
-    assert found == pytest.approx(np.exp(scores) / np.exp(scores).sum() - [0, 0, 0, 1, 0], abs=1e-5)
