@@ -1,17 +1,15 @@
 """What the field adds to the five repairs of notebook 03, over five seeds: `python benchmarks/retrieval_further.py`.
 
 Each addition is a small subclass of `RetrievalModel` with all repairs, or another way to choose the epochs. Its
-settings are chosen on the validation rows of each training part, as the classics' are, from short lists that were made
-with seeds 1 to 3; nothing was chosen on the seeds of the results. Options: `--seeds 5`, which data (see `DATA`),
-`--choose`, which prints the quality of all settings on the validation rows of seeds 1 to 3 instead, and `--store`,
-which puts the results in the table of notebook 03.
+settings are those of the best mean quality on validation rows of seeds 1 to 3, for each data set (split at random);
+nothing was chosen on the seeds of the results. Options: `--seeds 5`, which data (see `DATA`), and `--store`, which puts
+the results in the table of notebook 03.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from recsys_teach.baselines import Popularity
 from recsys_teach.cli.comparison import SplitKind, hold_back
 from recsys_teach.features import Ids, Vocabulary, learn_vocabulary
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.ladder import Defaults, corrections, find_best_epoch
+from recsys_teach.ladder import Defaults, corrections, find_best_epoch, fit_model
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.schema import PRODUCT
 from recsys_teach.shop import generate_shop
@@ -137,51 +135,26 @@ def fit_by_loss(train: pd.DataFrame, parts: Split, defaults: Defaults, *, seed: 
     return model
 
 
-def fit_best(
-    settings: list[dict[str, Any]], train: pd.DataFrame, parts: Split, defaults: Defaults, *, seed: int
-) -> Any:
-    """Return the model with the settings whose best epoch is best on the validation rows, trained on all rows."""
-    found = [find_best_epoch(partial(build, **how), parts, defaults, seed=seed) for how in settings]
-    epochs, quality = max(found, key=lambda one: one[1])
-    how = settings[found.index((epochs, quality))]
-    print(f"seed {seed}: {_named(how)}, {epochs} epochs", flush=True)
-    tf.keras.utils.set_random_seed(seed)
-    model = build(learn_vocabulary(train), defaults, **how)
-    how = {"batch_size": defaults.batch_size, "learning_rate": defaults.learning_rate}
-    train_model(model, train, epochs=epochs, seed=seed, **how)
-    return model
-
-
-def _named(how: dict[str, Any]) -> str:
-    """Return a setting as text."""
-    numbers = [f"{name} {value:g}" for name, value in how.items() if name != "model"]
-    return ", ".join([how.get("model", RetrievalModel).__name__, *numbers])
-
-
-# What each rung chooses from on validation rows; the lists are what was best of more on seeds 1 to 3.
+# What each rung chooses from.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
-    "all repairs": [{}],
-    "temperature": [{"model": CosineRetrieval, "temperature": value} for value in (0.2, 0.3, 0.4, 0.5)],
-    "temperature, no L2": [{"model": CosineRetrieval, "temperature": value, "l2": 0.0} for value in (0.2, 0.3, 0.4)],
+    "temperature": [
+        {"model": CosineRetrieval, "temperature": temperature, **l2}
+        for temperature in (0.2, 0.3, 0.4, 0.5)
+        for l2 in ({}, {"l2": 0.0})
+    ],
     "mixed negatives": [{"model": MixedNegatives, "uniform": uniform} for uniform in (64, 256)],
     "hard negatives": [
         {"model": HardNegatives, "uniform": uniform, "hard": hard}
-        for uniform, hard in ((64, 32), (256, 16), (256, 128))
+        for uniform, hard in ((64, 32), (256, 128), (256, 16))
     ],
-    "corrected logQ": [{"model": CorrectedLogQ}],
-    "corrected logQ, mixed negatives": [{"model": CorrectedLogQ, "uniform": uniform} for uniform in (64, 256)],
-}
-RUNGS: dict[str, Callable] = {
-    "popularity": lambda train, parts, defaults, seed: ladder.fit_classic([Popularity], train, parts),
-    "epochs by validation loss": fit_by_loss,
-    **{name: partial(fit_best, settings) for name, settings in SETTINGS.items()},
+    "corrected logQ": [{"model": CorrectedLogQ, "uniform": uniform} for uniform in (0, 64)],
 }
 DATA: dict[str, tuple[str, Callable[[int], pd.DataFrame]]] = {
     "movielens": ("random", lambda seed: load_reviews("movielens")),
-    "taste": ("random", lambda seed: generate_shop(seed=seed).reviews),
-    "habit": ("random", lambda seed: generate_shop(seed=seed, kind="habit").reviews),
     "movielens-time": ("time", lambda seed: load_reviews("movielens")),
+    "taste": ("random", lambda seed: generate_shop(seed=seed).reviews),
     "taste-time": ("time", lambda seed: generate_shop(seed=seed).reviews),
+    "habit": ("random", lambda seed: generate_shop(seed=seed, kind="habit").reviews),
 }
 
 
@@ -194,25 +167,33 @@ def parts_of(data: str, seed: int) -> tuple[Split, Split, Defaults]:
     return whole, parts, ladder.choose_defaults(*parts)
 
 
-def choose(data: str) -> pd.DataFrame:
-    """Return the quality (nDCG) of each setting on the validation rows of seeds 1 to 3, and its mean gain."""
-    found: dict[str, dict[int, float]] = {}
+def choose(data: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of each rung with the best mean quality on the validation rows of seeds 1 to 3; print all."""
+    settings = {"all repairs": {}} | {named(how): how for some in SETTINGS.values() for how in some}
+    found: dict[str, dict[int, float]] = {name: {} for name in settings}
     for seed in (1, 2, 3):
-        _, parts, defaults = parts_of(data, seed)
-        for how in chain(*SETTINGS.values()):
-            epochs, quality = find_best_epoch(partial(build, **how), parts, defaults, seed=seed)
-            found.setdefault(_named(how), {})[seed] = quality
-            print(f"{data} {seed} {_named(how)}: {quality:.5f}, {epochs} epochs", flush=True)
-    table = pd.DataFrame(found).T
-    return table.assign(gain=(table - table.iloc[0]).mean(axis=1))
+        _, parts, defaults = parts_of(data.removesuffix("-time"), seed)
+        for name, how in settings.items():
+            epochs, found[name][seed] = find_best_epoch(partial(build, **how), parts, defaults, seed=seed)
+            print(f"{data}, seed {seed}, {name}: {found[name][seed]:.5f} after {epochs} epochs", flush=True)
+    quality = pd.DataFrame(found).T.mean(axis=1)
+    print(quality.round(5).to_string(), flush=True)
+    return {rung: max(some, key=lambda how: quality[named(how)]) for rung, some in SETTINGS.items()}
 
 
-def rungs(data: str, seeds: list[int], seconds: dict[str, float]) -> Iterator[Rows]:
+def named(how: dict[str, Any]) -> str:
+    """Return settings as text."""
+    return ", ".join(getattr(value, "__name__", f"{name} {value}") for name, value in how.items())
+
+
+def rungs(data: str, chosen: dict[str, dict[str, Any]], seeds: list[int], seconds: dict[str, float]) -> Iterator[Rows]:
     """Yield the rows of all rungs for each seed, and add the seconds of their trainings up."""
+    fits: dict[str, Callable] = {"all repairs": partial(fit_model, build), "epochs by validation loss": fit_by_loss}
+    fits |= {rung: partial(fit_model, partial(build, **how)) for rung, how in chosen.items()}
     for seed in seeds:
         (train, test), parts, defaults = parts_of(data, seed)
-        fitted: dict[str, Any] = {}
-        for name, fit in RUNGS.items():
+        fitted: dict[str, Any] = {"popularity": Popularity(train)}
+        for name, fit in fits.items():
             start = time.perf_counter()
             fitted[name] = fit(train, parts, defaults, seed=seed)
             seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
@@ -234,16 +215,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="*", default=list(DATA), help=f"of {', '.join(DATA)}")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--choose", action="store_true", help="print the settings' quality on validation rows instead")
     parser.add_argument("--store", action="store_true", help="put the results in the table for the notebook")
     arguments = parser.parse_args()
     seeds = [FIRST_SEED + n for n in range(arguments.seeds)]
     for data in arguments.data:
-        if arguments.choose:
-            print(f"\n{data}\n{choose(data).round(5).to_string()}", flush=True)
-            continue
         seconds: dict[str, float] = {}
-        rows = together(rungs(data, seeds, seconds))
+        rows = together(rungs(data, choose(data), seeds, seconds))
         board = rows.board("all repairs")
         kept = [name for name in board if name.startswith("hit@10")]
         print(f"\n{data}: seeds {seeds[0]} to {seeds[-1]}\n{as_text(rows.board())}", flush=True)
