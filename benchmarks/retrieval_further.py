@@ -30,6 +30,7 @@ from recsys_teach.splits import Split
 from recsys_teach.training import train_model
 
 STORED = Path(ladder.__file__).parent / "lab" / "retrieval.csv"
+BEHIND = 0.003  # of the quality: settings that are so far behind are given up
 LOW = -1e9  # the score of what isn't a negative
 
 
@@ -137,6 +138,7 @@ def fit_by_loss(train: pd.DataFrame, parts: Split, defaults: Defaults, *, seed: 
 
 # What each rung chooses from.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "all repairs": [{}],
     "temperature": [
         {"model": CosineRetrieval, "temperature": temperature, **l2}
         for temperature in (0.2, 0.3, 0.4, 0.5)
@@ -168,28 +170,35 @@ def parts_of(data: str, seed: int) -> tuple[Split, Split, Defaults]:
 
 
 def choose(data: str) -> dict[str, dict[str, Any]]:
-    """Return the settings of each rung with the best mean quality on the validation rows of seeds 1 to 3; print all."""
-    settings = {"all repairs": {}} | {named(how): how for some in SETTINGS.values() for how in some}
-    found: dict[str, dict[int, float]] = {name: {} for name in settings}
+    """Return the settings of each rung with the best mean quality on the validation rows of seeds 1 to 3.
+
+    Those that are `BEHIND` the best of their rung after a seed aren't tried with the next. Prints all.
+    """
+    left = {rung: {named(how): [] for how in some} for rung, some in SETTINGS.items()}
     for seed in (1, 2, 3):
         _, parts, defaults = parts_of(data.removesuffix("-time"), seed)
-        for name, how in settings.items():
-            epochs, found[name][seed] = find_best_epoch(partial(build, **how), parts, defaults, seed=seed)
-            print(f"{data}, seed {seed}, {name}: {found[name][seed]:.5f} after {epochs} epochs", flush=True)
-    quality = pd.DataFrame(found).T.mean(axis=1)
-    print(quality.round(5).to_string(), flush=True)
-    return {rung: max(some, key=lambda how: quality[named(how)]) for rung, some in SETTINGS.items()}
+        for rung, some in left.items():
+            for how in SETTINGS[rung]:
+                if named(how) in some:
+                    epochs, quality = find_best_epoch(partial(build, **how), parts, defaults, seed=seed)
+                    some[named(how)].append(quality)
+                    print(f"{data}, seed {seed}, {named(how)}: {quality:.5f} after {epochs} epochs", flush=True)
+            least = (1 - BEHIND) * max(sum(found) for found in some.values())
+            left[rung] = {name: found for name, found in some.items() if sum(found) >= least}
+    best = {rung: max(some, key=lambda name: sum(some[name])) for rung, some in left.items()}
+    print(f"{data}: {best}", flush=True)
+    return {rung: next(how for how in SETTINGS[rung] if named(how) == best[rung]) for rung in SETTINGS}
 
 
 def named(how: dict[str, Any]) -> str:
     """Return settings as text."""
-    return ", ".join(getattr(value, "__name__", f"{name} {value}") for name, value in how.items())
+    return ", ".join(getattr(value, "__name__", f"{name} {value}") for name, value in how.items()) or "all repairs"
 
 
 def rungs(data: str, chosen: dict[str, dict[str, Any]], seeds: list[int], seconds: dict[str, float]) -> Iterator[Rows]:
     """Yield the rows of all rungs for each seed, and add the seconds of their trainings up."""
-    fits: dict[str, Callable] = {"all repairs": partial(fit_model, build), "epochs by validation loss": fit_by_loss}
-    fits |= {rung: partial(fit_model, partial(build, **how)) for rung, how in chosen.items()}
+    fits: dict[str, Callable] = {rung: partial(fit_model, partial(build, **how)) for rung, how in chosen.items()}
+    fits["epochs by validation loss"] = fit_by_loss
     for seed in seeds:
         (train, test), parts, defaults = parts_of(data, seed)
         fitted: dict[str, Any] = {"popularity": Popularity(train)}
