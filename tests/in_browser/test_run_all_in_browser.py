@@ -115,17 +115,6 @@ def test_it_runs_without_an_error_a_warning_or_noise(run):
     assert noise(run) == []
 
 
-@of("03_retrieval.ipynb")
-def test_corrections_are_ticked_in_the_order_in_which_they_were_trained(run):
-    expect(run.html("This is the row “textbook”.")).to_be_visible()
-    for name, says in (("logQ", "This is the row “+ logQ”."), ("L2", "“no accidental hits” comes before")):
-        run.page.locator(".widget-checkbox", has_text=name).locator("input").focus()
-        run.page.keyboard.press("Space")
-        expect(run.html(says)).to_be_visible()
-    run.screenshot("widget-03")
-    assert run.error_outputs() == []
-
-
 @of("04_ranking.ipynb")
 def test_damping_moves_error_and_bias(run):
     run.press("damping", "ArrowRight")
