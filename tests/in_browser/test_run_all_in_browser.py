@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from test_lab_in_browser import use_the_lab
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-NAMES = ("03_retrieval.ipynb", "04_ranking.ipynb", "05_multitask.ipynb")
+NAMES = ("04_ranking.ipynb", "05_multitask.ipynb")
 WARNING = re.compile(r"\w*Warning:|WARNING|warn\(")
 BROKEN = re.compile("Loading widget|Error displaying widget|model not found", re.IGNORECASE)
 NOISY = (
