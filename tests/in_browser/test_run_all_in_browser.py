@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from test_lab_in_browser import use_the_lab
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-NAMES = ("03_retrieval.ipynb", "04_ranking.ipynb", "05_multitask.ipynb")
+NAMES = ("04_ranking.ipynb", "05_multitask.ipynb")
 WARNING = re.compile(r"\w*Warning:|WARNING|warn\(")
 BROKEN = re.compile("Loading widget|Error displaying widget|model not found", re.IGNORECASE)
 NOISY = (
@@ -113,17 +113,6 @@ def test_whatever_is_wrong_is_found_and_named(run):
 @of(*NAMES)
 def test_it_runs_without_an_error_a_warning_or_noise(run):
     assert noise(run) == []
-
-
-@of("03_retrieval.ipynb")
-def test_corrections_are_ticked_in_the_order_in_which_they_were_trained(run):
-    expect(run.html("This is the row “textbook”.")).to_be_visible()
-    for name, says in (("logQ", "This is the row “+ logQ”."), ("L2", "“no accidental hits” comes before")):
-        run.page.locator(".widget-checkbox", has_text=name).locator("input").focus()
-        run.page.keyboard.press("Space")
-        expect(run.html(says)).to_be_visible()
-    run.screenshot("widget-03")
-    assert run.error_outputs() == []
 
 
 @of("04_ranking.ipynb")
