@@ -12,16 +12,25 @@ Lists don't change what people want, only what they find: a cautious model of a 
 (Chaney et al. 2018, "How algorithmic confounding in recommendation systems increases homogeneity and decreases
 utility"), the loop is stronger.
 
-**Exploration.** `explore` of the ten places are filled at random, each time from all products that the user neither
-owns nor is shown already. How likely a product was to be shown, its propensity, is then known exactly, and logged with
-each exposure, since `off_policy` needs it. It is 1 for the other places, and for a random one
+**Exploration.** The last `explore` of the ten places are not the recommender's. Two rules fill them, from the products
+that the user neither owns nor is shown already:
+
+    random       each of them is as likely as any other
+    thompson     the highest θ_i ~ Beta(1 + bought_i, 30 + shown_i - bought_i), drawn for each visitor anew
+
+The second rule is Thompson sampling (Thompson 1933; Chapelle & Li 2011, "An empirical evaluation of Thompson
+sampling"), which knows products but no users: it shows what may sell well, and stops when it has seen that it doesn't.
+The counts are those of the simulation's lists so far.
+
+How likely a product was to be shown, its propensity, is logged with each exposure, since `off_policy` needs it. It is 1
+for the recommender's places. For a random one it is known exactly; for Thompson's there is no formula, and it is NaN:
 
     propensity = explore / (products that the user doesn't own - the 10 - explore others)
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +43,7 @@ from recsys_teach.shop import DAYS, FIRST_DAY, Shop
 
 PLACES = 10  # of a list
 ROUND, PLACE, PROPENSITY, BOUGHT = "round", "place", "propensity", "bought"  # columns of the log
+PRIOR = 30  # exposures without a purchase, of each product, before Thompson sampling has seen any
 A_ROUND = pd.Timedelta(hours=1)  # from one round to the next
 
 
@@ -51,7 +61,8 @@ def simulate(
     *,
     rounds: int = 10,
     explore: int = 0,
-    organic: float = 0.1,
+    explore_by: Literal["random", "thompson"] = "random",
+    organic: float = 0.05,
     visit_share: float = 1.0,
     seed: int = 0,
     start: pd.DataFrame | None = None,
@@ -60,9 +71,10 @@ def simulate(
 
     The table of the rounds has, for the lists: `hit@10`, the true probability that what a visitor wants is in the list
     (no luck in it); `coverage@10`, `gini@10`, `diversity@10` (see `metrics`). For what was bought: `purchases`, their
-    number; `tail`, the share of them in the long tail; `tail wanted`, what that share would be if everybody found what
-    they want; `ever sold`, the share of the shop's products that have sold so far. The long tail are the products
-    outside the smallest set that covers half of what users want at the start.
+    number; `tail` and `new`, the share of them in the long tail and of products that hadn't sold before the start;
+    `tail wanted` and `new wanted`, what these shares would be if everybody found what they want; `ever sold`, the share
+    of the shop's products that have sold so far. The long tail are the products outside the smallest set that covers
+    half of what users want at the start.
 
     The same seed gives the same visitors and, as long as they own the same, the same wants, with any recommender: so
     differences between two simulations are hardly due to luck.
@@ -71,7 +83,7 @@ def simulate(
         fit: a function of all purchases so far that returns a recommender; it is called before each round. To keep one
             recommender as it is, `lambda reviews: recommender`.
         rounds: of visits, an hour apart, after the last purchase of `start` and the shop's two years.
-        explore: how many of the ten places are filled at random.
+        explore, explore_by: how many of the ten places are not the recommender's, and who fills them (see the module).
         organic: the probability that what isn't in the list is found by search.
         visit_share: the probability that a user visits in a round.
         start: the purchases before the first round, with their columns of a reviews table, such as another
@@ -83,6 +95,8 @@ def simulate(
     for name, value, most in (("explore", explore, PLACES), ("organic", organic, 1), ("visit_share", visit_share, 1)):
         if not 0 <= value <= most:
             raise ValueError(f"{name} is {value}: expected a number from 0 to {most}.")
+    if explore_by not in ("random", "thompson"):
+        raise ValueError(f'explore_by is {explore_by!r}: expected "random" or "thompson".')
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}: expected 1 or more.")
     reviews = shop.reviews if start is None else start
@@ -93,6 +107,8 @@ def simulate(
     categories = pd.factorize(shop.products[CATEGORY])[0]
     owned = np.zeros((len(users), len(products)), bool)
     owned[users.get_indexer(pd.Index(reviews[USER])), products.get_indexer(pd.Index(reviews[PRODUCT]))] = True
+    sold_before: np.ndarray = owned.any(axis=0)
+    shown, sold = np.zeros(len(products)), np.zeros(len(products))  # in these rounds' lists, and from them
     tail: np.ndarray | None = None
     table, log = [], []
     for number in range(first_round + 1, first_round + rounds + 1):
@@ -100,18 +116,28 @@ def simulate(
         visitors = np.flatnonzero(visits.random(len(users)) < visit_share)
         now = opening + (number - first_round) * A_ROUND
         asked = pd.DataFrame({USER: users[visitors], TIMESTAMP: now})
-        lists, propensity = _lists(fit(reviews), asked, products, owned[visitors], explore, places)
+        scores = _scores(fit(reviews), asked, products)
+        keys: np.ndarray | None = None
+        if explore and explore_by == "thompson":
+            keys = places.beta(1 + sold, PRIOR + shown - sold, size=scores.shape)
+        elif explore:
+            keys = places.random(scores.shape)
+        lists, propensity = _lists(scores, owned[visitors], explore, keys)
+        if explore_by == "thompson":
+            propensity[:, PLACES - explore :] = np.nan
         chance = _chances(replace(shop, reviews=reviews), asked, owned[visitors])
         tail = _long_tail(chance) if tail is None else tail
 
         with np.errstate(divide="ignore"):
             wanted = (np.log(chance) + wants.gumbel(size=chance.shape)).argmax(axis=1)
         left = chance.max(axis=1) > 0  # is there anything that this user doesn't own?
-        found = (lists == wanted[:, None]) & left[:, None]
+        found: np.ndarray = (lists == wanted[:, None]) & left[:, None]
         in_list = found.any(axis=1)
         buys = in_list | (left & (wants.random(len(visitors)) < organic))
         bought = wanted[buys]
         owned[visitors[buys], bought] = True
+        shown += np.bincount(lists[lists >= 0], minlength=len(products))
+        sold += np.bincount(lists[found], minlength=len(products))
         new = shop.products.iloc[bought][[PRODUCT, TITLE, CATEGORY]].reset_index(drop=True)
         new = new.assign(**{USER: users[visitors[buys]], TIMESTAMP: now, ROUND: number})
         reviews = pd.concat([reviews, new], ignore_index=True)
@@ -125,12 +151,14 @@ def simulate(
                 "purchases": buys.sum(),
                 "tail": tail[bought].mean() if len(bought) else np.nan,
                 "tail wanted": chance[:, tail].sum(axis=1).mean(),
+                "new": 1 - sold_before[bought].mean() if len(bought) else np.nan,
+                "new wanted": chance[:, ~sold_before].sum(axis=1).mean(),
                 "ever sold": reviews[PRODUCT].nunique() / len(products),
             }
         )
         row, place = np.nonzero(lists >= 0)
-        shown = {ROUND: number, USER: users[visitors[row]], PLACE: place + 1, PRODUCT: products[lists[row, place]]}
-        log.append(pd.DataFrame({**shown, PROPENSITY: propensity[row, place], BOUGHT: found[row, place]}))
+        of_list = {ROUND: number, USER: users[visitors[row]], PLACE: place + 1, PRODUCT: products[lists[row, place]]}
+        log.append(pd.DataFrame({**of_list, PROPENSITY: propensity[row, place], BOUGHT: found[row, place]}))
     numbers = pd.RangeIndex(first_round + 1, first_round + rounds + 1, name=ROUND)
     return Feedback(pd.DataFrame(table, numbers), pd.concat(log, ignore_index=True), reviews)
 
@@ -146,47 +174,64 @@ def ab_test(
 ) -> pd.DataFrame:
     """Give each user one of the recommenders by chance; return what each arm bought from its lists, with intervals.
 
-    The recommenders stay as they are. A row for each arm: `users`, `purchases` from the list per visit, and its `gain`
-    over the first arm's, with 95 % intervals `low` and `high` from the spread between users (a user's visits aren't
-    independent; the arms are). Users who were shown nothing at all don't count. `how` are more arguments of
-    `simulate`, `reviews` its `start`.
+    The recommenders stay as they are. A row for each arm: `users`, `purchases` from the list per visit, and its
+    `purchases gain` over the first arm's, each with a 95 % interval, `low` and `high`, from the spread between users (a
+    user's visits aren't independent; the arms are). Users who were shown nothing at all don't count. `how` are more
+    arguments of `simulate`, `reviews` its `start`.
     """
     if len(recommenders) < 2:
         raise ValueError(f"an A/B test of {len(recommenders)} recommender: expected two or more, by name.")
     arm = np.random.default_rng([seed, 0]).permutation(len(shop.users)) % len(recommenders)
     arms = _Arms(shop, dict(recommenders), pd.Series(arm, pd.Index(shop.users[USER])))
     log = simulate(shop, lambda _: arms, rounds=rounds, seed=seed, start=reviews, **how).exposures
-    of_user = log.groupby(USER, observed=True).agg(bought=(BOUGHT, "sum"), visits=(ROUND, "nunique"))
-    rates = {}
+    of_user = log.groupby(USER).agg(bought=(BOUGHT, "sum"), visits=(ROUND, "nunique"))
+    table = {}
     for number, name in enumerate(recommenders):
         some = of_user[arms.arm[of_user.index].to_numpy() == number]
-        rates[name] = len(some), *ratio(some["bought"], some["visits"])
-    table = pd.DataFrame.from_dict(rates, "index", columns=["users", "purchases", "error"]).rename_axis("arm")
-    first = table.iloc[0]
-    gain, error = table["purchases"] - first["purchases"], np.hypot(table["error"], first["error"])
-    error.iloc[0] = 0
-    half, half_gain = 1.96 * table.pop("error"), 1.96 * error
-    table["purchases low"], table["purchases high"] = table["purchases"] - half, table["purchases"] + half
-    table["gain"], table["gain low"], table["gain high"] = gain, gain - half_gain, gain + half_gain
-    return table
+        rate, error = ratio(some["bought"].to_numpy(), some["visits"].to_numpy())
+        if number == 0:
+            first, first_error = rate, error
+        of_gain = np.hypot(error, first_error) if number else 0.0
+        table[name] = {"users": len(some), **interval("purchases", rate, error)}
+        table[name] |= interval("purchases gain", rate - first, of_gain)
+    return pd.DataFrame.from_dict(table, "index").rename_axis("arm")
 
 
-def ratio(numerator: pd.Series, denominator: pd.Series) -> tuple[float, float]:
+def interval(name: str, value: float, error: float) -> dict[str, float]:
+    """Return a value by its name, with the ends of its 95 % interval by the normal approximation.
+
+    >>> interval("hits", 0.5, 0.1)
+    {'hits': 0.5, 'hits low': 0.304, 'hits high': 0.696}
+    """
+    return {name: value, f"{name} low": value - 1.96 * error, f"{name} high": value + 1.96 * error}
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, float]:
     """Return Σ numerator / Σ denominator of independent users, and its standard error.
 
-    The error is that of the residuals numerator - ratio · denominator (the delta method; Cochran 1977, "Sampling
-    Techniques", 6.4). Both are NaN if the denominators sum to 0.
-
-    >>> ratio(pd.Series([1.0, 3.0]), pd.Series([2.0, 2.0]))
+    >>> ratio(np.array([1, 3]), np.array([2, 2]))
     (1.0, 0.5)
     """
-    if not denominator.sum():
-        return np.nan, np.nan
-    value = numerator.sum() / denominator.sum()
-    rest = numerator - value * denominator
-    users = len(rest)
-    spread = np.sqrt(users / max(users - 1, 1) * (rest**2).sum())
-    return float(value), float(spread / denominator.sum())
+    value, parts = ratio_parts(numerator, denominator)
+    return value, error_of(parts)
+
+
+def ratio_parts(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return Σ numerator / Σ denominator, and each user's part in its error, `[users]`.
+
+    That is (numerator - ratio · denominator) / Σ denominator (the delta method; Cochran 1977, "Sampling Techniques",
+    6.4). The parts of the difference of two ratios are the differences of their parts. All are NaN if the denominators
+    sum to 0.
+    """
+    total = denominator.sum() or np.nan
+    value = float(numerator.sum() / total)
+    return value, (numerator - value * denominator) / total
+
+
+def error_of(parts: np.ndarray) -> float:
+    """Return the standard error that follows from the users' parts in it."""
+    users = len(parts)
+    return float(np.sqrt(users / max(users - 1, 1) * (parts**2).sum()))
 
 
 class _Arms:
@@ -197,10 +242,9 @@ class _Arms:
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         scores, arm = np.full((len(reviews), len(self.products)), -np.inf), self.arm[reviews[USER]].to_numpy()
-        for number, (name, one) in enumerate(self.recommenders.items()):
-            row, column = np.flatnonzero(arm == number), _columns(one, pd.Index(self.products))
-            if len(row):
-                scores[np.ix_(row, column)] = scores_of(one, reviews.iloc[row], len(column), name)
+        for number, one in enumerate(self.recommenders.values()):
+            if (mine := arm == number).any():
+                scores[mine] = _scores(one, reviews[mine], pd.Index(self.products))
         return scores
 
 
@@ -220,26 +264,28 @@ def _columns(recommender: Any, products: pd.Index) -> np.ndarray:
     return columns
 
 
-def _lists(
-    recommender: Any,
-    asked: pd.DataFrame,
-    products: pd.Index,
-    owned: np.ndarray,
-    explore: int,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the list of each visitor as columns of the shop, `[rows, 10]`, -1 if empty, and their propensities."""
+def _scores(recommender: Any, asked: pd.DataFrame, products: pd.Index) -> np.ndarray:
+    """Return the scores of all of the shop's products, `[rows, products]`; -inf for what the recommender hasn't."""
     columns = _columns(recommender, products)
-    scores, chosen = np.full(owned.shape, -np.inf), PLACES - explore
+    scores = np.full((len(asked), len(products)), -np.inf)
     scores[:, columns] = scores_of(recommender, asked, len(columns), f"this {type(recommender).__name__}")
-    scores[owned] = -np.inf
-    lists = best_columns(scores, PLACES)
+    return scores
+
+
+def _lists(
+    scores: np.ndarray, owned: np.ndarray, explore: int, keys: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each visitor's list as columns of the shop, `[rows, 10]`, -1 if empty, and the propensities.
+
+    The last `explore` places have the highest `keys`, which are random numbers.
+    """
+    lists = best_columns(np.where(owned, -np.inf, scores), PLACES)
     propensity = np.ones(lists.shape)
-    if explore:
-        taken = owned.copy()
+    if keys is not None:
+        chosen, taken = PLACES - explore, owned.copy()
         row, place = np.nonzero(lists[:, :chosen] >= 0)
         taken[row, lists[row, place]] = True
-        lists[:, chosen:] = best_columns(np.where(taken, -np.inf, rng.random(taken.shape)), explore)
+        lists[:, chosen:] = best_columns(np.where(taken, -np.inf, keys), explore)
         propensity[:, chosen:] = np.minimum(explore / np.maximum((~taken).sum(axis=1), 1), 1)[:, None]
     return lists, propensity
 

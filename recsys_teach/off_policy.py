@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recsys_teach._util import listed, shown
 from recsys_teach.evaluation import row_lists
-from recsys_teach.feedback import BOUGHT, PLACES, PROPENSITY, ROUND, ratio
+from recsys_teach.feedback import BOUGHT, PLACES, PROPENSITY, ROUND, error_of, interval, ratio_parts
 from recsys_teach.schema import PRODUCT, TIMESTAMP, USER
 
 
@@ -47,7 +48,12 @@ def overlap(recommender: Any, exposures: pd.DataFrame, reviews: pd.DataFrame) ->
 
 
 def off_policy_board(
-    recommenders: Mapping[str, Any], exposures: pd.DataFrame, reviews: pd.DataFrame, *, clip: float = 20.0
+    recommenders: Mapping[str, Any],
+    exposures: pd.DataFrame,
+    reviews: pd.DataFrame,
+    *,
+    clip: float = 20.0,
+    against: str | None = None,
 ) -> pd.DataFrame:
     """Estimate the purchases per visit from each recommender's lists of ten; return a row for each.
 
@@ -58,28 +64,40 @@ def off_policy_board(
         exposures: a log with `round`, `user_id`, `product_id`, `propensity`, `bought`: see `feedback.simulate`.
         reviews: all purchases with their `round`; see `overlap`.
         clip: the largest weight of the clipped estimate.
+        against: a row; then `IPS gain`, `clipped gain` and `SNIPS gain` over it follow, with intervals that are paired:
+            what both lists have in common has no part in them.
 
     Raises:
-        ValueError: the log is empty, or a propensity isn't above 0 and at most 1.
+        ValueError: the log is empty, a propensity isn't above 0 and at most 1, or `against` is no row.
     """
     if exposures.empty:
         raise ValueError("the log has no exposures: there is nothing to estimate from.")
     propensity = exposures[PROPENSITY].to_numpy(float)
     if not ((propensity > 0) & (propensity <= 1)).all():
-        raise ValueError("the log has a propensity that isn't above 0 and at most 1: expected P(product was shown).")
+        raise ValueError(
+            "the log has a propensity that isn't above 0 and at most 1: expected P(product was shown), such as from "
+            'simulate(…, explore_by="random").'
+        )
     if not clip > 0:
         raise ValueError(f"clip is {clip}: expected a weight above 0.")
+    if against is not None and against not in recommenders:
+        raise ValueError(f"against={shown(against)} is no row of this board: expected one of {listed(recommenders)}.")
     user = pd.factorize(exposures[USER])[0]
     visits = exposures.groupby(user)[ROUND].nunique().to_numpy(float)
     bought = exposures[BOUGHT].to_numpy(float)
-    board: dict[str, dict[str, float]] = {}
+    found, samples = {}, {}
     for name, recommender in recommenders.items():
         weight = overlap(recommender, exposures, reviews) / propensity
         sums = [np.bincount(user, values) for values in (weight * bought, np.minimum(weight, clip) * bought, weight)]
         estimates = {"IPS": (sums[0], visits), "clipped": (sums[1], visits), "SNIPS": (PLACES * sums[0], sums[2])}
-        board[name] = {}
-        for kind, parts in estimates.items():
-            value, error = ratio(*map(pd.Series, parts))
-            board[name] |= {kind: value, f"{kind} low": value - 1.96 * error, f"{kind} high": value + 1.96 * error}
-        board[name]["sample"] = weight.sum() ** 2 / max((weight**2).sum(), 1e-12)
+        found[name] = {kind: ratio_parts(*parts) for kind, parts in estimates.items()}
+        samples[name] = weight.sum() ** 2 / max((weight**2).sum(), 1e-12)
+    board: dict[str, dict[str, float]] = {name: {} for name in recommenders}
+    for name, estimated in found.items():
+        for kind, (value, parts) in estimated.items():
+            board[name] |= interval(kind, value, error_of(parts))
+            if against is not None:
+                rival, of_rival = found[against][kind]
+                board[name] |= interval(f"{kind} gain", value - rival, error_of(parts - of_rival))
+        board[name]["sample"] = samples[name]
     return pd.DataFrame(board).T.rename_axis("model")

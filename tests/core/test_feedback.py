@@ -107,6 +107,27 @@ def test_random_places_are_random():
     assert (abs(others - 3_000 * 2 / 11) < 4 * np.sqrt(3_000 * 2 / 11)).all()
 
 
+def test_thompson_sampling_finds_what_sells():
+    # Nobody has bought p29, and the recommender doesn't know it; everybody wants it, or else p28.
+    shop = planted_shop(np.tile([0.0] * 28 + [0.3, 0.7], (300, 1)), [(user, user % 12) for user in range(300)])
+    blind, wise = (
+        simulate(shop, lambda _: InOrder(["p00"]), rounds=2, explore=2, explore_by=kind, organic=0)
+        for kind in ("random", "thompson")
+    )
+    assert wise.exposures["propensity"].isna().sum() == 2 * 2 * 300
+    second = [f.exposures.loc[(f.exposures["round"] == 2), "product_id"].eq("p29").sum() for f in (blind, wise)]
+    assert second[1] > 3 * second[0]
+    assert wise.rounds.loc[2, "purchases"] > 3 * blind.rounds.loc[2, "purchases"]
+
+
+def test_new_products_are_those_that_never_sold():
+    shop = planted_shop(np.tile([0.0, 0.25, 0.75], (2_000, 1)), [(user, user % 2) for user in range(2_000)])
+    first = simulate(shop, lambda _: InOrder(["p00"]), rounds=1, organic=1).rounds.loc[1]
+    assert first["new wanted"] == pytest.approx((0.75 + 1) / 2)  # half of the users own p01
+    assert abs(first["new"] - 0.875) < 4 * np.sqrt(0.25 * 0.75 / 2_000)
+    assert first["ever sold"] == 1
+
+
 def test_the_same_seed_gives_the_same_shop_and_another_one_another():
     shop = generate_shop(users=60, products=40, reviews_per_user=4, seed=1)
     one, same, other = (simulate(shop, Popularity, rounds=2, explore=2, visit_share=0.7, seed=s) for s in (1, 1, 2))
@@ -159,6 +180,8 @@ def test_what_cant_be_simulated_is_told():
     shop = two_sorts()
     with pytest.raises(ValueError, match="explore is 11: expected a number from 0 to 10"):
         simulate(shop, Popularity, explore=11)
+    with pytest.raises(ValueError, match="explore_by is 'greedy': expected"):
+        simulate(shop, Popularity, explore_by="greedy")
     with pytest.raises(ValueError, match="rounds is 0: expected 1 or more"):
         simulate(shop, Popularity, rounds=0)
     with pytest.raises(ValueError, match="a object has no scores, so it can't fill a list"):
@@ -176,8 +199,8 @@ def test_an_ab_test_by_hand():
     table = ab_test(shop, arms, shop.reviews, organic=0)
     assert table["users"].tolist() == [5, 4]
     assert table["purchases"].tolist() == [0, 1]
-    assert table["gain"].tolist() == [0, 1]
-    assert table["gain low"].tolist() == [0, 1]  # no spread in either arm
+    assert table["purchases gain"].tolist() == [0, 1]
+    assert table["purchases gain low"].tolist() == [0, 1]  # no spread in either arm
 
 
 def test_the_error_of_an_ab_test_is_that_of_two_means():
@@ -187,11 +210,11 @@ def test_the_error_of_an_ab_test_is_that_of_two_means():
     assert abs(share - 5 / 19) < 4 * np.sqrt(5 / 19 * 14 / 19 / 200)
     half = 1.96 * np.sqrt(share * (1 - share) / 199)
     assert table.loc["five", "purchases high"] - share == pytest.approx(half)
-    assert table.loc["none", "gain low"] == pytest.approx(-share - half)
+    assert table.loc["none", "purchases gain low"] == pytest.approx(-share - half)
 
 
 def test_a_ratio_of_sums_and_its_error():
-    bought, visits = pd.Series([1.0, 0, 2, 1]), pd.Series([2.0, 1, 2, 3])
+    bought, visits = np.array([1.0, 0, 2, 1]), np.array([2.0, 1, 2, 3])
     value, error = ratio(bought, visits)
     assert value == 4 / 8
     assert error == pytest.approx(np.sqrt(4 / 3 * (0**2 + 0.5**2 + 1**2 + 0.5**2)) / 8)
@@ -230,6 +253,16 @@ def test_inverse_propensities_by_hand():
     assert board.loc["new", "IPS high"] - board.loc["new", "IPS"] == pytest.approx(half)
 
 
+def test_gains_from_a_log_are_paired():
+    recommenders = {"new": InOrder(["kite", "wok"]), "same": InOrder(["wok", "kite"]), "kites": InOrder(["kite"])}
+    board = off_policy_board(recommenders, LOG, BEFORE, against="new")
+    assert board.loc["same", ["IPS gain", "IPS gain low", "IPS gain high"]].tolist() == [0, 0, 0]
+    # Without woks Bob's ten are lost, and nobody else's purchases.
+    assert board.loc["kites", "IPS gain"] == pytest.approx(-10 / 3)
+    rest = (np.array([0, -10, 0]) + 10 / 3) / 3
+    assert board.loc["kites", "IPS gain high"] == pytest.approx(-10 / 3 + 1.96 * np.sqrt(3 / 2 * (rest**2).sum()))
+
+
 def test_lists_that_were_never_shown_have_no_estimate():
     board = off_policy_board({"tents": InOrder(["tent"])}, LOG, BEFORE)
     assert board.loc["tents", "IPS"] == 0
@@ -241,6 +274,8 @@ def test_a_log_that_cant_be_used_is_told():
         off_policy_board({"new": InOrder(["pan"])}, LOG.assign(propensity=0.0), BEFORE)
     with pytest.raises(ValueError, match="the log has no exposures"):
         off_policy_board({"new": InOrder(["pan"])}, LOG[:0], BEFORE)
+    with pytest.raises(ValueError, match="against='old' is no row of this board: expected one of new"):
+        off_policy_board({"new": InOrder(["pan"])}, LOG, BEFORE, against="old")
     with pytest.raises(ValueError, match="clip is 0: expected a weight above 0"):
         off_policy_board({"new": InOrder(["pan"])}, LOG, BEFORE, clip=0)
 
