@@ -107,7 +107,7 @@ def simulate(
     categories = pd.factorize(shop.products[CATEGORY])[0]
     owned = np.zeros((len(users), len(products)), bool)
     owned[users.get_indexer(pd.Index(reviews[USER])), products.get_indexer(pd.Index(reviews[PRODUCT]))] = True
-    sold_before: np.ndarray = owned.any(axis=0)
+    sold_before = owned.any(axis=0)
     shown, sold = np.zeros(len(products)), np.zeros(len(products))  # in these rounds' lists, and from them
     tail: np.ndarray | None = None
     table, log = [], []
@@ -131,7 +131,7 @@ def simulate(
         with np.errstate(divide="ignore"):
             wanted = (np.log(chance) + wants.gumbel(size=chance.shape)).argmax(axis=1)
         left = chance.max(axis=1) > 0  # is there anything that this user doesn't own?
-        found: np.ndarray = (lists == wanted[:, None]) & left[:, None]
+        found = (lists == wanted[:, None]) & left[:, None]
         in_list = found.any(axis=1)
         buys = in_list | (left & (wants.random(len(visitors)) < organic))
         bought = wanted[buys]
