@@ -138,9 +138,9 @@ def simulate(
         owned[visitors[buys], bought] = True
         shown += np.bincount(lists[lists >= 0], minlength=len(products))
         sold += np.bincount(lists[found], minlength=len(products))
-        new = shop.products.iloc[bought][[PRODUCT, TITLE, CATEGORY]].reset_index(drop=True)
-        new = new.assign(**{USER: users[visitors[buys]], TIMESTAMP: now, ROUND: number})
-        reviews = pd.concat([reviews, new], ignore_index=True)
+        more = shop.products.iloc[bought][[PRODUCT, TITLE, CATEGORY]].reset_index(drop=True)
+        more = more.assign(**{USER: users[visitors[buys]], TIMESTAMP: now, ROUND: number})
+        reviews = pd.concat([reviews, more], ignore_index=True)
 
         table.append(
             {
@@ -151,8 +151,8 @@ def simulate(
                 "purchases": buys.sum(),
                 "tail": tail[bought].mean() if len(bought) else np.nan,
                 "tail wanted": chance[:, tail].sum(axis=1).mean(),
-                "new": 1 - sold_before[bought].mean() if len(bought) else np.nan,
-                "new wanted": chance[:, ~sold_before].sum(axis=1).mean(),
+                "new": new[bought].mean() if len(bought) else np.nan,
+                "new wanted": chance[:, new].sum(axis=1).mean(),
                 "ever sold": reviews[PRODUCT].nunique() / len(products),
             }
         )
