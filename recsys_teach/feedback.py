@@ -107,7 +107,8 @@ def simulate(
     categories = pd.factorize(shop.products[CATEGORY])[0]
     owned = np.zeros((len(users), len(products)), bool)
     owned[users.get_indexer(pd.Index(reviews[USER])), products.get_indexer(pd.Index(reviews[PRODUCT]))] = True
-    sold_before = owned.any(axis=0)
+    new = np.ones(len(products), bool)
+    new[products.get_indexer(pd.Index(reviews[PRODUCT]))] = False
     shown, sold = np.zeros(len(products)), np.zeros(len(products))  # in these rounds' lists, and from them
     tail: np.ndarray | None = None
     table, log = [], []
