@@ -212,7 +212,7 @@ def experiments(kind: str, seeds: list[int]) -> Iterator[pd.DataFrame]:
             logged = log.reviews[log.reviews[ROUND] > before[ROUND].max()]
             table = off_policy_board(fitted, log.exposures, log.reviews)[["IPS", "clipped", "SNIPS"]]
             table["offline"] = scoreboard(fitted, before, logged, k=(10,))["hit@10"]
-            test = ab_test(shop, fitted, before, rounds=5, seed=seed)
+            test = ab_test(shop, fitted, before, rounds=5, seed=1_000 + seed)  # other visits than the log's
             table["A/B test"] = test["purchases"]
             table["truth"] = [
                 simulate(shop, lambda _, one=one: one, rounds=1, seed=seed, start=before).rounds["hit@10"].item()

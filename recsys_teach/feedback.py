@@ -92,9 +92,11 @@ def simulate(
     Raises:
         ValueError: a number out of its range, or a recommender without scores or with products that the shop hasn't.
     """
-    for name, value, most in (("explore", explore, PLACES), ("organic", organic, 1), ("visit_share", visit_share, 1)):
-        if not 0 <= value <= most:
-            raise ValueError(f"{name} is {value}: expected a number from 0 to {most}.")
+    if explore not in range(PLACES + 1):
+        raise ValueError(f"explore is {explore}: expected a number of places, from 0 to {PLACES}.")
+    for name, value in (("organic", organic), ("visit_share", visit_share)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}: expected a probability from 0 to 1.")
     if explore_by not in ("random", "thompson"):
         raise ValueError(f'explore_by is {explore_by!r}: expected "random" or "thompson".')
     if rounds < 1:
@@ -105,10 +107,12 @@ def simulate(
     opening = max(reviews[TIMESTAMP].max(), FIRST_DAY + pd.Timedelta(days=DAYS))
     products, users = pd.Index(shop.products[PRODUCT]), pd.Index(shop.users[USER])
     categories = pd.factorize(shop.products[CATEGORY])[0]
+    buyer, what = users.get_indexer(pd.Index(reviews[USER])), products.get_indexer(pd.Index(reviews[PRODUCT]))
+    if (np.minimum(buyer, what) < 0).any():
+        raise ValueError("start has users or products that this shop hasn't: expected purchases of this shop.")
     owned = np.zeros((len(users), len(products)), bool)
-    owned[users.get_indexer(pd.Index(reviews[USER])), products.get_indexer(pd.Index(reviews[PRODUCT]))] = True
-    new = np.ones(len(products), bool)
-    new[products.get_indexer(pd.Index(reviews[PRODUCT]))] = False
+    owned[buyer, what] = True
+    new = ~np.isin(np.arange(len(products)), what)
     shown, sold = np.zeros(len(products)), np.zeros(len(products))  # in these rounds' lists, and from them
     tail: np.ndarray | None = None
     table, log = [], []

@@ -178,8 +178,13 @@ def test_the_truth_is_the_best_recommender():
 
 def test_what_cant_be_simulated_is_told():
     shop = two_sorts()
-    with pytest.raises(ValueError, match="explore is 11: expected a number from 0 to 10"):
-        simulate(shop, Popularity, explore=11)
+    for explore in (11, 0.3):
+        with pytest.raises(ValueError, match=f"explore is {explore}: expected a number of places, from 0 to 10"):
+            simulate(shop, Popularity, explore=explore)
+    with pytest.raises(ValueError, match="organic is 2: expected a probability from 0 to 1"):
+        simulate(shop, Popularity, organic=2)
+    with pytest.raises(ValueError, match="start has users or products that this shop hasn't"):
+        simulate(shop, Popularity, start=shop.reviews.replace("p12", "tent"))
     with pytest.raises(ValueError, match="explore_by is 'greedy': expected"):
         simulate(shop, Popularity, explore_by="greedy")
     with pytest.raises(ValueError, match="rounds is 0: expected 1 or more"):
