@@ -145,7 +145,7 @@ def simulate(
         sold += np.bincount(lists[found], minlength=len(products))
         more = shop.products.iloc[bought][[PRODUCT, TITLE, CATEGORY]].reset_index(drop=True)
         more = more.assign(**{USER: users[visitors[buys]], TIMESTAMP: now, ROUND: number})
-        reviews = pd.concat([reviews, more], ignore_index=True)
+        reviews = pd.concat([reviews, more], ignore_index=True) if len(more) else reviews
 
         table.append(
             {
