@@ -147,20 +147,8 @@ def simulate(
         more = more.assign(**{USER: users[visitors[buys]], TIMESTAMP: now, ROUND: number})
         reviews = pd.concat([reviews, more], ignore_index=True) if len(more) else reviews
 
-        table.append(
-            {
-                "hit@10": _in_lists(chance, lists).mean(),
-                "coverage@10": metrics.coverage(lists, len(products)),
-                "gini@10": metrics.exposure_gini(lists, len(products)),
-                "diversity@10": pd.Series(metrics.diversity(lists, categories)).mean(),
-                "purchases": buys.sum(),
-                "tail": tail[bought].mean() if len(bought) else np.nan,
-                "tail wanted": chance[:, tail].sum(axis=1).mean(),
-                "new": new[bought].mean() if len(bought) else np.nan,
-                "new wanted": chance[:, new].sum(axis=1).mean(),
-                "ever sold": reviews[PRODUCT].nunique() / len(products),
-            }
-        )
+        measures = _measures(lists, chance, bought, categories, tail, new)
+        table.append({**measures, "ever sold": reviews[PRODUCT].nunique() / len(products)})
         row, place = np.nonzero(lists >= 0)
         of_list = {ROUND: number, USER: users[visitors[row]], PLACE: place + 1, PRODUCT: products[lists[row, place]]}
         log.append(pd.DataFrame({**of_list, PROPENSITY: propensity[row, place], BOUGHT: found[row, place]}))
@@ -305,6 +293,29 @@ def _chances(shop: Shop, asked: pd.DataFrame, owned: np.ndarray) -> np.ndarray:
 def _in_lists(chance: np.ndarray, lists: np.ndarray) -> np.ndarray:
     """Return the probability that what a visitor wants is in the list, `[rows]`."""
     return np.where(lists >= 0, np.take_along_axis(chance, np.maximum(lists, 0), axis=1), 0).sum(axis=1)
+
+
+def _measures(
+    lists: np.ndarray,
+    chance: np.ndarray,
+    bought: np.ndarray,
+    categories: np.ndarray,
+    tail: np.ndarray,
+    new: np.ndarray,
+) -> dict[str, float]:
+    """Return what the table of the rounds says of one round: of its lists, and of the products that were `bought`."""
+    products = chance.shape[1]
+    return {
+        "hit@10": _in_lists(chance, lists).mean(),
+        "coverage@10": metrics.coverage(lists, products),
+        "gini@10": metrics.exposure_gini(lists, products),
+        "diversity@10": pd.Series(metrics.diversity(lists, categories)).mean(),
+        "purchases": len(bought),
+        "tail": tail[bought].mean() if len(bought) else np.nan,
+        "tail wanted": chance[:, tail].sum(axis=1).mean(),
+        "new": new[bought].mean() if len(bought) else np.nan,
+        "new wanted": chance[:, new].sum(axis=1).mean(),
+    }
 
 
 def _long_tail(chance: np.ndarray) -> np.ndarray:
