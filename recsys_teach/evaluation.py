@@ -318,13 +318,24 @@ def row_lists(
         if bought is not None:
             scores = scores.copy()
             scores[bought] = -np.inf
-        width = min(k, scores.shape[1])
-        some = np.argpartition(-scores, width - 1, axis=1)[:, :width]
-        of_some = np.take_along_axis(scores, some, axis=1)
-        order = np.argsort(-of_some, axis=1, kind="stable")
-        best, of_best = (np.take_along_axis(each, order, axis=1) for each in (some, of_some))
-        lists[block, :width] = np.where(of_best > -np.inf, best, -1)
+        lists[block] = best_columns(scores, k)
     return lists
+
+
+def best_columns(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return the columns of the `k` highest scores of each row, best first, `[rows, k]`; -1 where only -inf is left.
+
+    >>> best_columns(np.array([[0.1, 0.9, 0.5], [-np.inf, 0.2, -np.inf]]), k=2)
+    array([[ 1,  2],
+           [ 1, -1]])
+    """
+    best, width = np.full((len(scores), k), -1), min(k, scores.shape[1])
+    some = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+    of_some = np.take_along_axis(scores, some, axis=1)
+    order = np.argsort(-of_some, axis=1, kind="stable")
+    columns, of_best = (np.take_along_axis(each, order, axis=1) for each in (some, of_some))
+    best[:, :width] = np.where(of_best > -np.inf, columns, -1)
+    return best
 
 
 def _catalogue(recommender: Any, train: pd.DataFrame, test: pd.DataFrame, name: str) -> pd.Index:
@@ -332,7 +343,7 @@ def _catalogue(recommender: Any, train: pd.DataFrame, test: pd.DataFrame, name: 
     catalogue = pd.Index(recommender.products)
     if catalogue.empty or not catalogue.is_unique:
         raise ValueError(f"the {len(catalogue)} products of {name} must be one or more, each listed once.")
-    if not any(catalogue.isin(part[PRODUCT].unique()).any() for part in (train, test)):
+    if not any(catalogue.isin(part[PRODUCT].unique()).any() for part in (train, test) if PRODUCT in part):
         raise ValueError(
             f"none of the {len(catalogue):,} products of {name} is in the training rows: its products are "
             f"{_kind(catalogue)}, theirs are {_kind(pd.Index(train[PRODUCT]))}; expected the same ids."
@@ -405,6 +416,17 @@ def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> lis
     ends = np.searchsorted(pairs["user"], np.arange(len(users)), side="right")
     columns = np.split(pairs["column"].to_numpy(), ends[:-1])  # of each user
     return [columns[user] for user in users.get_indexer(pd.Index(test[USER]))]
+
+
+def activity_groups(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return which test rows are of `new users`, `rare users` and `keen users`, for the `slices` of a scoreboard.
+
+    New users have no training rows. Rare users have as many as the median user of `train`, or fewer; keen users more.
+    """
+    counts = train[USER].value_counts()
+    rows = test[USER].map(counts).fillna(0).to_numpy(float)
+    keen = rows > counts.median()
+    return {"new users": rows == 0, "rare users": (rows > 0) & ~keen, "keen users": keen}
 
 
 def beats_oracle(

@@ -5,6 +5,7 @@ Each function returns its axes and one line of words that say the same; `show` s
 
 from recsys_teach.plots.charts import (
     calibration,
+    feedback_loops,
     intervals,
     ladder,
     learning_curves,
@@ -24,6 +25,7 @@ __all__ = [
     "Picture",
     "calibration",
     "embeddings",
+    "feedback_loops",
     "in_batch_matrix",
     "intervals",
     "ladder",

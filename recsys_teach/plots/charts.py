@@ -3,6 +3,7 @@
 The words are for readers who can't see the picture; `show` prints them under it. The look is that of `style`.
 """
 
+from collections.abc import Mapping
 from textwrap import fill
 from typing import Any
 
@@ -163,6 +164,36 @@ def trade_off(
     words = f"{points.index.name}, as ({', '.join(points.columns)}): "
     words += ", ".join(f"{name} ({three(x)}, {three(y)})" for name, x, y in [*rows, *([rival] if rival else [])])
     return ax, words + (f"; the floor, {floor[0]}, is at {three(floor[1])}." if floor else ".")
+
+
+@styled
+def feedback_loops(loops: Mapping[str, pd.DataFrame]) -> Picture:
+    """Plot what `feedback.simulate` says of several shops, by round: their hits, and their sales of new products.
+
+    `loops` are tables of rounds by name. On the left is `hit@10`, on the right `new`, as a mean over the last five
+    rounds, and as a dashed line what it would be if everybody found what they want, in the first of the tables.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(style.WIDTH, 4.2), layout="constrained", sharex=True)
+    left.set(xlabel="round", ylabel="hit@10 (true)")
+    right.set(xlabel="round", ylabel="new products' share of sales")
+    first = next(iter(loops.values()))
+    right.plot(first.index, first["new wanted"], "--", color=GREY, label="what users want")
+    words = []
+    for (name, table), colour, marker in zip(loops.items(), style.COLOURS, style.MARKERS):
+        look: dict[str, Any] = {"color": colour, "marker": marker, "markevery": 4, "label": name}
+        new = table["new"].rolling(5, min_periods=1).mean()
+        left.plot(table.index, table["hit@10"], **look)
+        right.plot(table.index, new, **look)
+        hits = table["hit@10"].iloc[[0, -1]]
+        words.append(f"{name}: hit@10 {hits.iloc[0]:.3f} at first, {hits.iloc[1]:.3f} at last, new {new.iloc[-1]:.0%}")
+    for ax in (left, right):
+        ax.tick_params(labelsize=12, width=1.5)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_ylim(0, None)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles, labels = right.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.2)
+    return left, "; ".join(words) + f"; of what users want, {first['new wanted'].iloc[-1]:.0%} is new."
 
 
 @styled

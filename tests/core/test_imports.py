@@ -15,8 +15,9 @@ PACKAGE = Path(recsys_teach.__file__).parent
 # The top, downward: a file imports only from those before it.
 # fmt: off
 TOP = (
-    "_util", "backend", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "features", "towers",
-    "retrieval", "ranking", "multitask", "sharing", "adapters", "training", "ladder",
+    "_util", "backend", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "reranking",
+    "feedback", "off_policy", "features", "towers", "retrieval", "ranking", "multitask", "sharing", "adapters",
+    "training", "ladder",
 )
 # fmt: on
 MAY_IMPORT = {  # each room imports itself, and these
@@ -29,7 +30,8 @@ MAY_IMPORT = {  # each room imports itself, and these
     "cli": {"top", "plots", "files", "lab", "scale", "serving"},
 }
 NO_TENSORFLOW = {"_util", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "plots", "files"} | {
-    *("exercises", "cli", "lab.page", "lab.sweep", "lab.view", "lab.widgets"),
+    *("reranking", "feedback", "off_policy", "exercises", "cli"),
+    *("lab.page", "lab.sweep", "lab.view", "lab.widgets"),
     *("scale.preparation", "scale.stages", "scale.prepared_folder", "scale.resume"),
 }
 TENSORFLOW = {"tensorflow", "tensorflow_recommenders", "keras", "tf_keras", "tensorflow_text"}

@@ -20,7 +20,7 @@ from recsys_teach.evaluation import row_metrics, scoreboard
 from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, choice, same
 from recsys_teach.splits import split_last
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[01]*.ipynb"))
 ALL = list(exercises.EXERCISES.values())
 MISTAKES = [(exercise, *mistake) for exercise in ALL for mistake in exercise.mistakes]
 each_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.number)

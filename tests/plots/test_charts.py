@@ -273,6 +273,20 @@ def test_trade_off_shows_a_rival_as_a_square_on_a_logarithmic_scale():
     assert words == "effort, as (milliseconds, recall): 10 (0.01, 0.9), 640 (0.1, 1), exact (10, 1)."
 
 
+def test_feedback_loops_show_hits_on_the_left_and_new_products_on_the_right():
+    rounds = pd.DataFrame({"hit@10": [0.3, 0.2], "new": [0.1, 0.5], "new wanted": [0.6, 0.5]}, index=[1, 2])
+    left, words = plots.feedback_loops({"EASE": rounds, "other": rounds / 2})
+    right = left.figure.axes[1]
+    assert [line.get_xydata().tolist() for line in left.lines] == [[[1, 0.3], [2, 0.2]], [[1, 0.15], [2, 0.1]]]
+    wanted, ease, _ = right.lines
+    assert (wanted.get_ydata().tolist(), wanted.get_linestyle()) == ([0.6, 0.5], "--")
+    assert ease.get_ydata() == pytest.approx([0.1, 0.3])  # a mean over the rounds so far, five at most
+    assert words == (
+        "EASE: hit@10 0.300 at first, 0.200 at last, new 30%; other: hit@10 0.150 at first, 0.100 at last, new 15%; "
+        "of what users want, 50% is new."
+    )
+
+
 def test_learning_curves_show_where_the_validation_rows_stop_getting_better():
     curve = pd.DataFrame({"train": [1.1, 0.9, 0.6, 0.5], "validation": [1.2, 1.0, 0.95, 1.05]}, index=[1, 2, 3, 4])
     ax, words = plots.learning_curves(curve)

@@ -77,6 +77,12 @@ RECALL = pd.DataFrame(
     index=pd.Index([10, 20, 40, 80, 160, 320, 640], name="effort"),
 )
 CURVE = pd.DataFrame({"train": [1.1, 0.9, 0.6, 0.5], "validation": [1.2, 1.0, 0.95, 1.05]}, index=[1, 2, 3, 4])
+ROUNDS = pd.DataFrame(
+    {"hit@10": np.linspace(0.12, 0.11, 30), "new": np.linspace(0.2, 0.28, 30), "new wanted": 0.6}, index=range(1, 31)
+)
+LOOPS = {
+    name: ROUNDS + shift for shift, name in enumerate(["popularity", "EASE", "EASE, 3 random", "EASE, 3 Thompson"])
+}
 USER_TOWER, PRODUCT_TOWER = tower("user_id", 1_334), tower("product_id", 373)
 TALL_TOWER = tower("user_id", 250_000, 128, "summary", 10_000, (256, 32))
 WORD_TOWER = tower("product_id", 373, 32, "title", 200)
@@ -103,6 +109,7 @@ PICTURES = {
     "learning_curves": lambda train, test: plots.learning_curves(CURVE),
     "trade_off, floor": lambda train, test: plots.trade_off(PRICE, floor=("popularity", 0.174)),
     "trade_off, rival": lambda train, test: plots.trade_off(RECALL, rival=("exact", 0.91, 1), log_x=True),
+    "feedback_loops": lambda train, test: plots.feedback_loops(LOOPS),
     "calibration": lambda train, test: plots.calibration(np.linspace(1, 5, len(test)), test["rating"]),
     "pareto": lambda train, test: plots.pareto(POINTS, FLOOR, CEILING),
     "pareto, intervals": lambda train, test: plots.pareto(WITH_ENDS, FLOOR, CEILING),
