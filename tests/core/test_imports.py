@@ -16,7 +16,7 @@ PACKAGE = Path(recsys_teach.__file__).parent
 # fmt: off
 TOP = (
     "_util", "backend", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "features", "towers",
-    "retrieval", "ranking", "multitask", "sharing", "adapters", "training", "ladder",
+    "retrieval", "ranking", "multitask", "sharing", "adapters", "training", "ladder", "two_stages",
 )
 # fmt: on
 MAY_IMPORT = {  # each room imports itself, and these
