@@ -259,6 +259,17 @@ def test_the_softmax_is_over_what_was_shown_and_over_requests_with_a_purchase():
     assert loss(LOGITS, [[0] * 3] * 2, [[1] * 3] * 2, softmax=True) == 0
 
 
+def test_requests_without_a_purchase_have_no_part_in_the_gradient_of_the_softmax():
+    both, first = (requests_of(PLANTED.features[:rows], PLANTED.bought[:rows]) for rows in (2, 1))
+    model, gradients = ranker(softmax=True), []
+    for requests in (both, first):
+        with tf.GradientTape() as tape:
+            found = model.compute_loss({name: tf.constant(values) for name, values in requests._asdict().items()})
+        gradients.append(tape.gradient(found, model.logit.kernel).numpy())
+    assert np.abs(gradients[0]).max() > 0
+    np.testing.assert_allclose(*gradients, rtol=1e-5)
+
+
 def test_probabilities_are_sigmoids_or_a_softmax():
     base = 1 / 3  # the odds of one purchase in four
     expected = [math.e * base / (1 + math.e * base), base / math.e / (1 + base / math.e)]
