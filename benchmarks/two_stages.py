@@ -10,7 +10,6 @@ seeds 1 to 3.
 import argparse
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from recsys_teach.cli.comparison import SplitKind, hold_back
 from recsys_teach.evaluation import row_metrics, row_ranks
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.schema import PRODUCT, TIMESTAMP, USER
+from recsys_teach.schema import TIMESTAMP, USER
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split, new_users
 from recsys_teach.training import train_model
