@@ -15,7 +15,7 @@ Vectors are no features here: a model that is fitted again has other axes, and a
 would be lost. Scores don't depend on the axes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,9 +139,10 @@ class FirstStage:
         row, column = self._purchases.matrix[user[known]].nonzero()
         left[known[row], column] = -np.inf
         count = min(count, left.shape[1])
-        some = np.argpartition(-left, count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(left, some, axis=1), axis=1, kind="stable")
-        some = np.take_along_axis(some, order, axis=1)
+        first, run = _runs(left)
+        some = np.argpartition(-left[first], count - 1, axis=1)[:, :count]
+        order = np.argsort(-np.take_along_axis(left[first], some, axis=1), axis=1, kind="stable")
+        some = np.take_along_axis(some, order, axis=1)[run]
         return some, np.take_along_axis(left, some, axis=1) > -np.inf
 
     @property
@@ -230,8 +231,12 @@ class FirstStage:
         which is how a ranker should *not* be trained.
         """
         parts, rng = [], np.random.default_rng(seed)
-        for some, scores in self._blocks(reviews):
+        order = np.argsort(self._users.get_indexer(pd.Index(reviews[USER])), kind="stable")  # see `_runs`
+        step = max(1, CELLS // (4 * len(self.products)))
+        for start in range(0, len(order), step):
+            some = reviews.iloc[order[start : start + step]]
             target = self._catalogue.get_indexer(pd.Index(some[PRODUCT]))[:, None]
+            scores = self.scores(some[[column for column in (USER, TIMESTAMP) if column in some]])  # not the answers
             columns, shown = self.candidates(some, next(iter(scores.values())), count)
             if random_negatives:
                 columns = rng.integers(len(self.products), size=columns.shape)
@@ -239,14 +244,8 @@ class FirstStage:
                 shown = np.ones_like(shown)
                 shown[:, 1:] = columns[:, 1:] != target
             parts.append(Requests(self.features(some, columns, scores), shown, shown & (columns == target)))
-        return Requests(*(np.concatenate(arrays) for arrays in zip(*parts)))
-
-    def _blocks(self, reviews: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, dict[str, np.ndarray]]]:
-        """Yield some rows at a time, and their scores, which are computed without the rows' answers."""
-        step = max(1, CELLS // len(self.products))
-        for start in range(0, len(reviews), step):
-            some = reviews[start : start + step]
-            yield some, self.scores(some[[column for column in (USER, TIMESTAMP) if column in some]])
+        back = np.argsort(order)
+        return Requests(*(np.concatenate(arrays)[back] for arrays in zip(*parts)))
 
 
 def _seconds(times: pd.Series) -> np.ndarray:
@@ -255,14 +254,21 @@ def _seconds(times: pd.Series) -> np.ndarray:
 
 def _score_features(name: str, scores: np.ndarray, columns: np.ndarray) -> dict[str, np.ndarray]:
     """Return the score in standard deviations of all products' scores, and the logarithm of the rank."""
+    first, run = _runs(scores)
+    ordered = np.sort(scores[first], axis=1)
+    mean, spread = ordered.mean(axis=1, keepdims=True), np.maximum(ordered.std(axis=1, keepdims=True), 1e-9)
     some = np.take_along_axis(scores, columns, axis=1)
-    spread = np.maximum(scores.std(axis=1, keepdims=True), 1e-9)
-    ordered = np.sort(scores, axis=1)
-    not_above = [np.searchsorted(row, values, side="right") for row, values in zip(ordered, some)]
+    not_above = [np.searchsorted(ordered[row], values, side="right") for row, values in zip(run, some)]
     return {
-        f"{name} score": (some - scores.mean(axis=1, keepdims=True)) / spread,
+        f"{name} score": (some - mean[run]) / spread[run],
         f"{name} rank": np.log1p(scores.shape[1] - np.array(not_above)),
     }
+
+
+def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each run of equal rows, and the number of each row's run: one user's are sorted once."""
+    new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
+    return np.flatnonzero(new), np.cumsum(new) - 1
 
 
 class Ranker(tfrs.Model):

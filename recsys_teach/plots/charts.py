@@ -3,6 +3,7 @@
 The words are for readers who can't see the picture; `show` prints them under it. The look is that of `style`.
 """
 
+from collections.abc import Mapping
 from textwrap import fill
 from typing import Any
 
@@ -179,6 +180,28 @@ def calibration(predicted: np.ndarray, ratings: pd.Series, *, bins: int = 10) ->
     low, high = means.iloc[0], means.iloc[-1]
     words = f"Where it says {low['predicted']:.2f} stars, {low['rating']:.2f} were given on average; "
     return ax, words + f"where it says {high['predicted']:.2f}, {high['rating']:.2f}."
+
+
+@styled
+def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
+    """Plot the tables of `metrics.reliability`, by model: the share that was bought by the predicted probability.
+
+    Both axes are logarithmic, since most products are rarely bought; a bin without a purchase isn't drawn. On the
+    diagonal, predictions are right.
+    """
+    ax = style.axes("predicted probability of a purchase", "share bought")
+    ends = [min(table["predicted"].min() for table in tables.values())]
+    ends.append(max(table["predicted"].max() for table in tables.values()))
+    ax.plot(ends, ends, color=GREY, linestyle="--", label="right on average")
+    for (name, table), colour, marker in zip(tables.items(), (BLUE, ORANGE), "os"):
+        ax.plot(table["predicted"], table["bought"], marker=marker, color=colour, label=name)
+    ax.set_xscale("log")
+    ax.set_yscale("log", nonpositive="mask")
+    style.legend_above(ax)
+    tops = [
+        f"{name} {table['predicted'].iloc[-1]:.2%} and {table['bought'].iloc[-1]:.2%}" for name, table in tables.items()
+    ]
+    return ax, f"Predicted and bought in the bin of the highest predictions: {', '.join(tops)}."
 
 
 @styled
