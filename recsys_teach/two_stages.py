@@ -59,8 +59,10 @@ class FirstStage:
     """
 
     def __init__(self, train: pd.DataFrame, sources: Mapping[str, Any], *, groups: Sequence[str] = GROUPS):
-        if unknown := set(groups) - set(GROUPS) or (set() if sources else {"sources"}):
-            raise ValueError(f"{unknown.pop()!r} is missing or no group of features: expected sources, and {GROUPS}.")
+        if not sources:
+            raise ValueError("there are no sources: expected a dictionary of recommenders by name.")
+        if unknown := set(groups) - set(GROUPS):
+            raise ValueError(f"{unknown.pop()!r} is no group of features: expected some of {', '.join(GROUPS)}.")
         self.sources, self._purchases = dict(sources), Purchases(train)
         self.products = self._purchases.products
         self._users, self._catalogue = self._purchases.users, pd.Index(self.products)
@@ -73,7 +75,8 @@ class FirstStage:
                     "same ones; fit it on these rows."
                 )
             self._columns[name] = None if theirs.equals(self._catalogue) else theirs.get_indexer(self._catalogue)
-        self._vectors = {name: one.candidates() for name, one in sources.items() if hasattr(one, "candidates")}
+        towers = {name: one for name, one in sources.items() if hasattr(one, "queries") and hasattr(one, "candidates")}
+        self._vectors = {name: one.candidates() for name, one in towers.items()}
         self._shares = self._purchases.matrix.sum(axis=0) / self._purchases.matrix.sum()
         self._activity = np.log1p(self._purchases.matrix.sum(axis=1))
         self._groups = [group for group in groups if group not in ("categories", "time", "history")]
@@ -88,10 +91,8 @@ class FirstStage:
             self._learn_times(train)
 
     def _learn_times(self, train: pd.DataFrame) -> None:
-        user, product = (
-            self._users.get_indexer(pd.Index(train[USER])),
-            self._catalogue.get_indexer(pd.Index(train[PRODUCT])),
-        )
+        user = self._users.get_indexer(pd.Index(train[USER]))
+        product = self._catalogue.get_indexer(pd.Index(train[PRODUCT]))
         when = _seconds(train[TIMESTAMP])
         self._first, self._end, self._times = when.min(), when.max() + 1, np.sort(when)
         order = np.lexsort([when, user])  # all purchases of the first user, then those of the second …
@@ -107,9 +108,8 @@ class FirstStage:
             near = near + csr_array((np.full(same.sum(), 1 / step, np.float32), cells), shape=near.shape)
         near = (near + near.T).tocoo()
         buyers = np.sqrt(len(when) * self._shares)
-        self._near = csr_array(
-            (near.data / (buyers[near.row] * buyers[near.col] + 5), (near.row, near.col)), near.shape
-        )
+        similarity = near.data / (buyers[near.row] * buyers[near.col] + 5)
+        self._near = csr_array((similarity, (near.row, near.col)), shape=near.shape)
 
     def _line(self, number: np.ndarray, when: np.ndarray) -> np.ndarray:
         """Return places on a single line of time, on which the rows of number 0 come first, then those of 1 …"""
@@ -154,7 +154,7 @@ class FirstStage:
     def features(self, reviews: pd.DataFrame, columns: np.ndarray, scores: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the features `[rows, candidates, features]` of products, given as columns `[rows, candidates]`."""
         found = self._describe(reviews, columns, scores).values()
-        return np.stack([np.broadcast_to(values, columns.shape) for values in found], axis=-1, dtype=np.float32)
+        return np.stack([np.broadcast_to(values, columns.shape).astype(np.float32) for values in found], axis=-1)
 
     def _describe(self, reviews: pd.DataFrame, columns: np.ndarray, scores: Mapping[str, np.ndarray]) -> dict:
         user = self._users.get_indexer(pd.Index(reviews[USER]))[:, None]
