@@ -36,6 +36,7 @@ NEAR = 5  # purchases of a user that are at most as far apart are near each othe
 DEPTHS = (1, 3, 10)  # how many of the user's last purchases are looked at
 REQUESTS = 10_000  # a ranker learns from at most: 80 MB of features
 EPOCHS, BATCH, LEARNING_RATE = 4, 64, 0.01
+ROWS = 1_000  # requests that are ranked at once
 
 
 class Requests(NamedTuple):
@@ -230,11 +231,15 @@ class FirstStage:
         With `random_negatives` the candidates are the product that was bought and others at random from the catalogue,
         which is how a ranker should *not* be trained.
         """
-        parts, rng = [], np.random.default_rng(seed)
+        if reviews.empty:
+            raise ValueError("there are no rows to learn from: expected purchases that the sources haven't seen.")
+        found: Requests | None = None
+        rng = np.random.default_rng(seed)
         order = np.argsort(self._users.get_indexer(pd.Index(reviews[USER])), kind="stable")  # see `_runs`
         step = max(1, CELLS // (4 * len(self.products)))
         for start in range(0, len(order), step):
-            some = reviews.iloc[order[start : start + step]]
+            rows = order[start : start + step]
+            some = reviews.iloc[rows]
             target = self._catalogue.get_indexer(pd.Index(some[PRODUCT]))[:, None]
             scores = self.scores(some[[column for column in (USER, TIMESTAMP) if column in some]])  # not the answers
             columns, shown = self.candidates(some, next(iter(scores.values())), count)
@@ -243,9 +248,13 @@ class FirstStage:
                 columns[:, :1] = np.where(target >= 0, target, columns[:, :1])
                 shown = np.ones_like(shown)
                 shown[:, 1:] = columns[:, 1:] != target
-            parts.append(Requests(self.features(some, columns, scores), shown, shown & (columns == target)))
-        back = np.argsort(order)
-        return Requests(*(np.concatenate(arrays)[back] for arrays in zip(*parts)))
+            part = Requests(self.features(some, columns, scores), shown, shown & (columns == target))
+            if found is None:
+                found = Requests(*(np.empty((len(order), *array.shape[1:]), array.dtype) for array in part))
+            for whole, array in zip(found, part):
+                whole[rows] = array
+        assert found is not None  # there are rows
+        return found
 
 
 def _seconds(times: pd.Series) -> np.ndarray:
@@ -321,7 +330,8 @@ class Ranker(tfrs.Model):
         if not hasattr(self, "_answer"):
             spec = tf.TensorSpec([None, None, features.shape[2]], tf.float32)
             self._answer = tf.function(self.call, input_signature=[spec])
-        logits = self._answer(features)
+        steps = range(0, max(1, len(features)), ROWS)
+        logits = np.concatenate([self._answer(features[start : start + ROWS]) for start in steps])
         return (tf.nn.softmax(logits) if self.softmax else tf.sigmoid(logits)).numpy()
 
 

@@ -173,6 +173,15 @@ def test_requests_say_which_candidate_was_bought_if_any():
     assert requests.shown.all()
 
 
+def test_requests_keep_the_order_of_the_rows():
+    stage = FirstStage(TRAIN, {"source": SCORES})
+    turned = stage.requests(HELD_BACK[::-1], 2)
+    for array, other in zip(turned, stage.requests(HELD_BACK, 2)):
+        np.testing.assert_array_equal(array[::-1], other)
+    with pytest.raises(ValueError, match="no rows to learn from"):
+        stage.requests(HELD_BACK[:0], 2)
+
+
 def test_the_features_of_requests_do_not_know_what_was_bought():
     shop = generate_shop(users=60, products=30, seed=3).reviews
     past, held_back = split_at_random(shop, seed=0)
