@@ -81,6 +81,11 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.towers import UserTower as UserTower
     from recsys_teach.towers import training_rows as training_rows
     from recsys_teach.training import train_model as train_model
+    from recsys_teach.two_stages import FirstStage as FirstStage
+    from recsys_teach.two_stages import Ranker as Ranker
+    from recsys_teach.two_stages import TwoStages as TwoStages
+    from recsys_teach.two_stages import fit_two_stages as fit_two_stages
+    from recsys_teach.two_stages import train_ranker as train_ranker
 
 _PUBLIC = {
     "backend": ("tf", "tfrs"),
@@ -102,6 +107,7 @@ _PUBLIC = {
     "adapters": ("recommender",),
     "training": ("train_model",),
     "ladder": ("build_multitask", "choose_defaults", "fit_ladder", "fit_model"),
+    "two_stages": ("FirstStage", "Ranker", "TwoStages", "fit_two_stages", "train_ranker"),
 }
 _ROOMS = ("exercises", "lab", "plots", "scale", "serving")
 

@@ -15,9 +15,19 @@ What a recommender shows has consequences that no right answer measures. A list 
     Gini        Σ_i (2i - n - 1) x_i / (n Σ_i x_i), x_i how often product i is shown, in ascending order   (Gini 1912)
     novelty     mean of -log2(share of the training rows) in a list, in bits    (Zhou et al. 2010, as self-information)
     diversity   share of the pairs in a list that are of different categories        (after Ziegler et al. 2005)
+
+A ranker also says how probable a purchase is. With y = 1 for what was bought, y = 0 for the rest, and p the prediction:
+
+    AUC         share of the pairs of a 1 and a 0 in which the 1 has the higher p; a tie is half a pair
+                                                                                     (Hanley & McNeil 1982)
+    log loss    mean of -y ln p - (1 - y) ln(1 - p), in nats                         (Good 1952)
+    ECE         Σ_bins (rows of the bin / rows) · |mean of y - mean of p|            (Naeini et al. 2015)
+
+The AUC only depends on the order of all p; the ECE, the expected calibration error, only on their level.
 """
 
 import numpy as np
+import pandas as pd
 
 CACHED = 2**18  # scores looked at together: 1 MB of float32, few enough to stay in the processor's cache
 
@@ -139,3 +149,65 @@ def diversity(lists: np.ndarray, groups: np.ndarray) -> np.ndarray:
     pairs = shown[:, first] & shown[:, second]
     unlike = pairs & (group[:, first] != group[:, second])
     return unlike.sum(axis=1) / np.where(pairs.any(axis=1), pairs.sum(axis=1), np.nan)
+
+
+def auc(predicted: np.ndarray, bought: np.ndarray) -> float:
+    """Return the area under the ROC curve: 0.5 for chance, 1 if all that was bought is above all that wasn't.
+
+    `predicted` are probabilities or scores, `bought` is 1 or 0, both of any one shape. NaN if one of the two is absent.
+
+    >>> auc(np.array([0.9, 0.4, 0.4, 0.1]), np.array([1, 1, 0, 0]))
+    0.875
+    """
+    _check_pairs(predicted, bought)
+    of_bought, rest = predicted[bought == 1], np.sort(predicted[bought == 0])
+    if not len(of_bought) or not len(rest):
+        return np.nan
+    below, not_above = (np.searchsorted(rest, of_bought, side=side).mean() for side in ("left", "right"))
+    return float((below + not_above) / 2 / len(rest))
+
+
+def log_loss(predicted: np.ndarray, bought: np.ndarray) -> float:
+    """Return the log loss of probabilities, in nats: 0 for certainty that is right; lower is better.
+
+    Probabilities are taken to be at least 1e-7 away from 0 and 1, since one error at certainty would cost infinitely.
+
+    >>> round(log_loss(np.array([0.5, 0.25]), np.array([1, 0])), 4)  # (ln 2 + ln 4/3) / 2
+    0.4904
+    """
+    _check_pairs(predicted, bought)
+    sure = np.clip(np.asarray(predicted, float), 1e-7, 1 - 1e-7)
+    return float(-np.log(np.where(bought == 1, sure, 1 - sure)).mean())
+
+
+def reliability(predicted: np.ndarray, bought: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
+    """Return a table of `predicted`, the mean probability, `bought`, the share that was bought, and `rows`, by bin.
+
+    The bins hold about as many rows each, in the order of their probabilities: purchases are rare, so bins of equal
+    width would put nearly all rows into the first one. Equal probabilities stay together.
+
+    >>> reliability(np.array([0.1, 0.3, 0.6, 0.8]), np.array([0, 0, 1, 0]), bins=2).to_dict("list")
+    {'predicted': [0.2, 0.7], 'bought': [0.0, 0.5], 'rows': [2, 2]}
+    """
+    _check_pairs(predicted, bought)
+    frame = pd.DataFrame({"predicted": np.ravel(predicted), "bought": np.ravel(bought)}).astype(float)
+    places = frame["predicted"].rank(method="min").astype(int) - 1
+    bin_of = pd.factorize(places * bins // len(frame), sort=True)[0] + 1
+    groups = frame.groupby(bin_of)
+    return groups.mean().assign(rows=groups.size()).rename_axis("bin")
+
+
+def calibration_error(predicted: np.ndarray, bought: np.ndarray, *, bins: int = 10) -> float:
+    """Return the expected calibration error: how far probabilities are from shares on average (see `reliability`).
+
+    >>> round(calibration_error(np.array([0.1, 0.3, 0.6, 0.8]), np.array([0, 0, 1, 0]), bins=2), 4)
+    0.2
+    """
+    table = reliability(predicted, bought, bins=bins)
+    gaps = (table["bought"] - table["predicted"]).abs()
+    return float(np.average(gaps, weights=table["rows"]))
+
+
+def _check_pairs(predicted: np.ndarray, bought: np.ndarray) -> None:
+    if predicted.shape != bought.shape or not predicted.size:
+        raise ValueError(f"expected a prediction for each row, got {predicted.shape} for {bought.shape}.")

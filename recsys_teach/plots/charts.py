@@ -213,6 +213,28 @@ def calibration(predicted: np.ndarray, ratings: pd.Series, *, bins: int = 10) ->
 
 
 @styled
+def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
+    """Plot the tables of `metrics.reliability`, by model: the share that was bought by the predicted probability.
+
+    Both axes are logarithmic, since most products are rarely bought; a bin without a purchase isn't drawn. On the
+    diagonal, predictions are right.
+    """
+    ax = style.axes("predicted probability of a purchase", "share bought")
+    ends = [min(table["predicted"].min() for table in tables.values())]
+    ends.append(max(table["predicted"].max() for table in tables.values()))
+    ax.plot(ends, ends, color=GREY, linestyle="--", label="right on average")
+    for (name, table), colour, marker in zip(tables.items(), (BLUE, ORANGE), "os"):
+        ax.plot(table["predicted"], table["bought"], marker=marker, color=colour, label=name)
+    ax.set_xscale("log")
+    ax.set_yscale("log", nonpositive="mask")
+    style.legend_above(ax)
+    tops = [
+        f"{name} {table['predicted'].iloc[-1]:.2%} and {table['bought'].iloc[-1]:.2%}" for name, table in tables.items()
+    ]
+    return ax, f"Predicted and bought in the bin of the highest predictions: {', '.join(tops)}."
+
+
+@styled
 def pareto(points: pd.DataFrame, floor: pd.Series, ceiling: pd.Series | None = None) -> Picture:
     """Plot retrieval (`hit@10`, right is better) against ratings (`rmse`, up is better), a point for each row.
 

@@ -17,7 +17,7 @@ PACKAGE = Path(recsys_teach.__file__).parent
 TOP = (
     "_util", "backend", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "reranking",
     "feedback", "off_policy", "features", "towers", "retrieval", "ranking", "multitask", "sharing", "adapters",
-    "training", "ladder",
+    "training", "ladder", "two_stages",
 )
 # fmt: on
 MAY_IMPORT = {  # each room imports itself, and these

@@ -7,7 +7,17 @@ import pytest
 from scipy.stats import rankdata
 
 from recsys_teach import metrics as module
-from recsys_teach.metrics import hit, ndcg, ranks, reciprocal_rank, squared_error
+from recsys_teach.metrics import (
+    auc,
+    calibration_error,
+    hit,
+    log_loss,
+    ndcg,
+    ranks,
+    reciprocal_rank,
+    reliability,
+    squared_error,
+)
 
 INF = math.inf
 
@@ -132,3 +142,58 @@ def test_ranks_refuse_shapes_that_do_not_fit(scores, target):
 def test_squared_error_refuses_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"one prediction a rating, got \(3, 1\) for \(3,\)"):
         squared_error(np.zeros((3, 1)), np.zeros(3))
+
+
+def test_the_auc_is_the_share_of_pairs_in_the_right_order():
+    # 0.7 is above 0.2 and 0.4, and below 0.8; 0.4 is above 0.2, ties with 0.4, and is below 0.8: 2 + 1.5 of 6
+    predicted, bought = np.array([0.7, 0.4, 0.2, 0.4, 0.8]), np.array([1, 1, 0, 0, 0])
+    assert auc(predicted, bought) == pytest.approx(3.5 / 6)
+    assert auc(-predicted, bought) == pytest.approx(2.5 / 6)
+    assert auc(predicted.reshape(5, 1), bought.reshape(5, 1) == 1) == pytest.approx(3.5 / 6)
+
+
+def test_the_auc_agrees_with_scipys_rank_sum():
+    rng = np.random.default_rng(4)
+    predicted, bought = rng.integers(0, 9, 300) / 9, rng.random(300) < 0.2
+    rank_sum = rankdata(predicted)[bought].sum()
+    ones, zeros = bought.sum(), (~bought).sum()
+    assert auc(predicted, bought) == pytest.approx((rank_sum - ones * (ones + 1) / 2) / (ones * zeros))
+
+
+def test_the_auc_needs_both_outcomes_and_only_sees_the_order():
+    assert math.isnan(auc(np.array([0.5]), np.array([1])))
+    assert math.isnan(auc(np.array([0.5]), np.array([0])))
+    assert auc(np.full(7, 0.3), np.arange(7) == 2) == 0.5
+    assert auc(np.array([100.0, -3.0]), np.array([1, 0])) == 1
+
+
+def test_the_log_loss_by_hand():
+    predicted, bought = np.array([[0.8, 0.5], [0.1, 0.5]]), np.array([[1, 0], [0, 1]])
+    assert log_loss(predicted, bought) == pytest.approx(-math.log(0.8 * 0.5 * 0.9 * 0.5) / 4)
+    assert log_loss(np.array([1.0, 0.0]), np.array([1, 0])) == pytest.approx(0, abs=1e-6)
+    assert log_loss(np.array([0.0]), np.array([1])) == pytest.approx(7 * math.log(10))
+
+
+def test_reliability_has_bins_of_as_many_rows_and_keeps_equal_probabilities_together():
+    predicted = np.array([0.9, 0.1, 0.2, 0.1, 0.5, 0.7])
+    table = reliability(predicted, np.array([1, 0, 1, 0, 1, 0]), bins=3)
+    assert table["predicted"].tolist() == pytest.approx([0.1, 0.35, 0.8])
+    assert table["bought"].tolist() == pytest.approx([0, 1, 0.5])
+    assert table["rows"].tolist() == [2, 2, 2]
+    # at distances 0.1, 0.65 and 0.3
+    assert calibration_error(predicted, np.array([1, 0, 1, 0, 1, 0]), bins=3) == pytest.approx(1.05 / 3)
+    one = reliability(np.full(4, 0.25), np.array([0, 0, 1, 0]))
+    assert (one.index.tolist(), one["bought"].tolist(), one["rows"].tolist()) == ([1], [0.25], [4])
+
+
+def test_the_calibration_error_weighs_bins_by_their_rows():
+    predicted = np.array([0.5, 0.5, 0.5, 0.9])  # 0.5 takes three of four places
+    assert calibration_error(predicted, np.array([1, 1, 0, 0]), bins=4) == pytest.approx(3 / 4 / 6 + 0.9 / 4)
+
+
+@pytest.mark.parametrize("metric", [auc, log_loss, reliability, calibration_error])
+def test_metrics_of_probabilities_refuse_other_shapes(metric):
+    with pytest.raises(ValueError, match=r"got \(2,\) for \(3,\)"):
+        metric(np.zeros(2), np.zeros(3))
+    with pytest.raises(ValueError, match="a prediction for each row"):
+        metric(np.zeros(0), np.zeros(0))

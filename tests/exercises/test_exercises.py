@@ -20,7 +20,7 @@ from recsys_teach.evaluation import row_metrics, scoreboard
 from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, choice, same
 from recsys_teach.splits import split_last
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[01]*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.ipynb"))
 ALL = list(exercises.EXERCISES.values())
 MISTAKES = [(exercise, *mistake) for exercise in ALL for mistake in exercise.mistakes]
 each_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.number)
@@ -337,6 +337,12 @@ WRONG = [
             lambda workers, shards: shards % workers == 0, lambda k, n, shards: [k] if k else [0, *range(n, shards)]
         ),
     ),
+    ("11.1", "a relu", lambda x_0, x, w, b: np.maximum(x_0 * (w @ x + b), 0) + x),
+    ("11.1", "two features", lambda x_0, x, w, b: (x_0 * (w @ x + b) + x)[:2]),
+    ("11.2", "of the first purchase alone", lambda p, y: REFERENCE["11.2"](p[y.argmax() :], y[y.argmax() :])),
+    ("11.2", "six pairs", lambda p, y: (p[y == 1][:, None] > p[y == 0]).sum() / 6),
+    ("11.3", "three candidates", lambda scores, owned, rank, count: REFERENCE["11.3"](scores, owned, rank, 3)),
+    ("11.3", "their sum", lambda s, o, r, k: REFERENCE["11.3"](s + r(np.arange(len(s))), o, r, k)),
     ("09.4", "all is sent by each", fewest(lambda n, c, s, w: c / n + (s + w) * (n > 1))),
     (
         *("09.4", "powers of two"),

@@ -322,6 +322,23 @@ def test_calibration_puts_equal_predictions_into_one_bin():
     assert words == "Where it says 2.00 stars, 2.67 were given on average; where it says 4.00, 4.50."
 
 
+def test_reliability_draws_each_models_bins_beside_the_diagonal():
+    columns = ["predicted", "bought", "rows"]
+    one = pd.DataFrame([(0.01, 0.02, 50), (0.1, 0.08, 50)], columns=columns)
+    other = pd.DataFrame([(0.2, 0.0, 50), (0.5, 0.04, 50)], columns=columns)
+    ax, words = plots.reliability({"shown": one, "random": other})
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert drawn == {
+        "right on average": [[0.01, 0.01], [0.5, 0.5]],
+        "shown": [[0.01, 0.02], [0.1, 0.08]],
+        "random": [[0.2, 0.0], [0.5, 0.04]],
+    }
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert words == (
+        "Predicted and bought in the bin of the highest predictions: shown 10.00% and 8.00%, random 50.00% and 4.00%."
+    )
+
+
 def test_the_words_stand_under_the_picture(monkeypatch, capsys):
     monkeypatch.setattr(plt, "show", lambda: print("[the picture]"))  # noqa: T201
     plots.show((plt.gca(), "What it says."))
