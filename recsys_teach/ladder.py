@@ -91,9 +91,17 @@ def corrections(defaults: Defaults) -> dict[str, Any]:
     }
 
 
-def towers(vocabulary: Vocabulary, defaults: Defaults, *, summary: bool = False) -> tuple[UserTower, ProductTower]:
+def towers(
+    vocabulary: Vocabulary,
+    defaults: Defaults,
+    *,
+    summary: bool = False,
+    history: bool = False,
+    features: Sequence[str] = (),
+) -> tuple[UserTower, ProductTower]:
     """Return the untrained towers of a model."""
-    return UserTower(vocabulary, dim=defaults.dim, summary=summary), ProductTower(vocabulary, dim=defaults.dim)
+    users = UserTower(vocabulary, dim=defaults.dim, summary=summary, history=history)
+    return users, ProductTower(vocabulary, dim=defaults.dim, features=features)
 
 
 def build_textbook_retrieval(vocabulary: Vocabulary, defaults: Defaults) -> RetrievalModel:
@@ -101,9 +109,14 @@ def build_textbook_retrieval(vocabulary: Vocabulary, defaults: Defaults) -> Retr
     return RetrievalModel(*towers(vocabulary, defaults))
 
 
-def build_retrieval(vocabulary: Vocabulary, defaults: Defaults) -> RetrievalModel:
-    """Return an untrained model of two towers and the in-batch softmax with all corrections."""
-    return RetrievalModel(*towers(vocabulary, defaults), **corrections(defaults))
+def build_retrieval(
+    vocabulary: Vocabulary, defaults: Defaults, *, history: bool = False, features: Sequence[str] = ()
+) -> RetrievalModel:
+    """Return an untrained model of two towers and the in-batch softmax with all corrections.
+
+    `history` and `features` are those of the towers.
+    """
+    return RetrievalModel(*towers(vocabulary, defaults, history=history, features=features), **corrections(defaults))
 
 
 def build_ranking(vocabulary: Vocabulary, defaults: Defaults) -> RankingModel:

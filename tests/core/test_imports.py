@@ -15,8 +15,8 @@ PACKAGE = Path(recsys_teach.__file__).parent
 # The top, downward: a file imports only from those before it.
 # fmt: off
 TOP = (
-    "_util", "backend", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "features", "towers",
-    "retrieval", "ranking", "multitask", "sharing", "adapters", "training", "ladder",
+    "_util", "backend", "schema", "shop", "splits", "histories", "baselines", "metrics", "evaluation", "features",
+    "towers", "retrieval", "ranking", "multitask", "sharing", "adapters", "training", "ladder",
 )
 # fmt: on
 MAY_IMPORT = {  # each room imports itself, and these
@@ -28,7 +28,8 @@ MAY_IMPORT = {  # each room imports itself, and these
     "scale": {"top", "files"},
     "cli": {"top", "plots", "files", "lab", "scale", "serving"},
 }
-NO_TENSORFLOW = {"_util", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "plots", "files"} | {
+NO_TENSORFLOW = {"_util", "schema", "shop", "splits", "baselines", "metrics", "evaluation"} | {
+    *("histories", "plots", "files"),
     *("exercises", "cli", "lab.page", "lab.state", "lab.sweep", "lab.view", "lab.widgets"),
     *("scale.preparation", "scale.stages", "scale.prepared_folder", "scale.resume"),
 }
