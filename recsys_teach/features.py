@@ -146,13 +146,18 @@ def with_unknown_row(counts: np.ndarray, *, unknown: float) -> tf.Tensor:
 
 def string_tensors(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
     """Return these columns as string tensors `[rows]`."""
+    require_columns(reviews, columns)
+    return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
+
+
+def require_columns(reviews: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise a ValueError if the reviews lack one of the columns that a tower reads."""
     if missing := [column for column in columns if column not in reviews]:
         hidden = f"; if a scoreboard hides it, visible=[{SUMMARY!r}] shows it" if missing[0] == SUMMARY else ""
         raise ValueError(
             f"a tower reads {missing[0]!r}, which these reviews don't have (columns: "
             f"{', '.join(map(str, reviews))}){hidden}."
         )
-    return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
 
 
 def column_tensors(reviews: pd.DataFrame, columns: Sequence[str] | None = None) -> Features:

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf
-from recsys_teach.features import LAUNCH, Features, Ids, Vocabulary, string_tensors
+from recsys_teach.features import LAUNCH, Features, Ids, Vocabulary, require_columns, string_tensors
 from recsys_teach.histories import LAST, history_cells, pad_last, training_purchases
 from recsys_teach.schema import CATEGORIES, CATEGORY, HISTORY, PRODUCT, RATING, SUMMARY, TITLE, USER
 
@@ -50,7 +50,8 @@ class MeanOfVectors(tf.keras.layers.Layer):
 
     def lookup(self, strings: tf.Tensor) -> tf.Tensor:
         """Return the ids of strings, `[batch, n]`."""
-        return self.table(tf.strings.split(strings, self.separator).to_tensor("") if self.separator else strings)
+        ids = self.table(tf.strings.split(strings, self.separator).to_tensor("") if self.separator else strings)
+        return ids if ids.shape.rank == 2 else ids[:, None]
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Return the vectors of ids `[batch, n]`."""
@@ -240,6 +241,7 @@ class ProductTower(Tower):
 
     def _tensors(self, table: pd.DataFrame, columns: Sequence[str]) -> Features:
         """Return columns of a table as strings, or as float32 if the vocabulary knows numbers, `[rows]` each."""
+        require_columns(table, columns)
         numbers = [name for name in columns if name in self.vocabulary.numbers]
         strings = string_tensors(table, [name for name in columns if name not in numbers])
         return strings | {name: tf.constant(table[name].to_numpy(np.float32)) for name in numbers}

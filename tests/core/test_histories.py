@@ -159,23 +159,41 @@ def test_a_model_of_somebody_else_gets_histories_as_padded_texts():
     assert found[:4] == [[b"wok", b"rake"], [b"kite", b""], [b"", b""], [b"", b""]]
 
 
-@pytest.fixture(scope="module")
-def open_shop():
-    return split_by_time(earlier_purchases(generate_shop(users=500, products=100, seed=3).reviews))
+def shelves(first_user):
+    """Thirty users, each of whom buys nine of twenty products: those of even numbers, or the others."""
+    rng = np.random.default_rng(first_user)
+    bought = [(user, 2 * number + user % 2) for user in range(30) for number in rng.permutation(20)[:9]]
+    table = pd.DataFrame(bought, columns=["user_id", "product_id"]).add([first_user, 100])
+    return table.astype(str).assign(timestamp=times(first_user + rng.permutation(len(table))))
 
 
-def test_histories_find_more_for_users_that_training_never_saw(open_shop):
-    train, test = open_shop
-    corrections = {"log_q": True, "remove_accidental_hits": True, "l2": 0.15, "product_bias": True}
+def test_histories_find_the_shelf_of_users_that_training_never_saw():
+    train, test = shelves(1_000), earlier_purchases(shelves(2_000))
+    test = test[test["history"].map(len) >= 3]
     models = {"popularity": Popularity(train), "ItemKNN": ItemKNN(train)}
     vocabulary = learn_vocabulary(train)
     for name, history in {"ids": False, "histories": True}.items():
         tf.keras.utils.set_random_seed(0)
-        towers = UserTower(vocabulary, history=history), ProductTower(vocabulary)
-        models[name] = RetrievalModel(*towers, unknown_user_dropout=0.5, **corrections)
-        train_model(models[name], train, epochs=5, batch_size=64)
-    hits = scoreboard(models, train, test, slices=True)["hit@10"].unstack()["new users"]
-    assert min(hits["histories"], hits["ItemKNN"]) > max(hits["ids"], hits["popularity"]) + 0.03
+        towers = UserTower(vocabulary, dim=8, history=history), ProductTower(vocabulary, dim=8)
+        models[name] = RetrievalModel(*towers, remove_accidental_hits=True, unknown_user_dropout=0.5)
+        train_model(models[name], train, epochs=15, batch_size=32)
+    hits = scoreboard(models, train, test)["hit@10"]  # of 13 to 17 products of a shelf
+    assert min(hits["histories"], hits["ItemKNN"]) > 0.55 > 0.4 > max(hits["ids"], hits["popularity"])
+
+
+def test_what_was_bought_before_is_no_negative():
+    """Two rows; ann's history holds bob's product, so her row has no negative at all; bob's has one."""
+    towers = planted(), ProductTower(VOCABULARY, dim=2)
+    towers[1].embedding.set_weights([np.array([[0.0, 0], [0, 0], [0, 0.5], [0, 0.25], [0, 0]])])
+    model = RetrievalModel(*towers, remove_accidental_hits=True)
+    rows = pd.DataFrame({"user_id": ["ann", "bob"], "product_id": ["rake", "tent"], "history": [("tent",), ("kite",)]})
+    loss = model.compute_loss(validation_rows(rows, *towers)).numpy()
+    np.testing.assert_allclose(loss, np.log(1 + np.exp(0.5 - 0.25)), rtol=1e-6)  # of bob, whose vector is [20, 1]
+    (mean,) = model.task.metrics
+    assert (mean.name, mean.result().numpy()) == ("retrieval_loss", loss)
+    model = RetrievalModel(*towers)
+    both = np.log(1 + np.exp(0.5 - 0.25)) + np.log(1 + np.exp(4 * (0.25 - 0.5)))  # of ann, whose vector is [10, 4]
+    np.testing.assert_allclose(model.compute_loss(validation_rows(rows, *towers)), both, rtol=1e-6)
 
 
 BOUGHT = pd.DataFrame({"user_id": list("aabbcc"), "product_id": ["x", "y", "x", "y", "x", "z"]})
