@@ -16,6 +16,7 @@ from recsys_teach.exercises import (
     nb07_amazon,
     nb08_serving,
     nb09_scale,
+    nb10_histories,
 )
 from recsys_teach.exercises.exercise import Exercise, Feedback, Folded
 from recsys_teach.exercises.final_challenge import challenge as challenge
@@ -23,7 +24,7 @@ from recsys_teach.exercises.final_challenge import submit as submit
 
 NOTEBOOKS = (
     *(nb01_data, nb02_towers, nb03_retrieval, nb04_ranking),
-    *(nb05_multitask, nb06_movielens, nb07_amazon, nb08_serving, nb09_scale),
+    *(nb05_multitask, nb06_movielens, nb07_amazon, nb08_serving, nb09_scale, nb10_histories),
 )
 EXERCISES: dict[str, Exercise] = {exercise.number: exercise for module in NOTEBOOKS for exercise in module.EXERCISES}
 CLOSED = "RECSYS_TEACH_SOLUTIONS"  # set to "closed", or anything but "open", it keeps the solutions folded up

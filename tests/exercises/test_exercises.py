@@ -20,7 +20,7 @@ from recsys_teach.evaluation import row_metrics, scoreboard
 from recsys_teach.exercises.exercise import NOT_ATTEMPTED, NOT_YET, RIGHT, Exercise, choice, same
 from recsys_teach.splits import split_last
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[01]*.ipynb"))
 ALL = list(exercises.EXERCISES.values())
 MISTAKES = [(exercise, *mistake) for exercise in ALL for mistake in exercise.mistakes]
 each_exercise = pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.number)
@@ -62,13 +62,13 @@ def test_an_answer_of_another_kind_is_told_so(exercise):
     assert exercises.check(exercise.number, nonsense).verdict == NOT_YET
 
 
-def test_numbers_without_gaps_at_least_three_a_notebook():
+def test_numbers_without_gaps_and_as_many_as_there_should_be():
     for path in NOTEBOOKS:
         own = [number for number in exercises.EXERCISES if number.startswith(path.stem[:2])]
         questions, builds = own[:3], own[3:]
         assert questions == [f"{path.stem[:2]}.{letter}" for letter in "abc"]
         assert builds == [f"{path.stem[:2]}.{place + 1}" for place in range(len(builds))]
-        assert len(builds) >= 3, path.stem
+        assert len(builds) >= (3 if path.stem < "10" else 1), path.stem
 
 
 def cells_with_checks(path):

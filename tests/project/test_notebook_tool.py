@@ -22,7 +22,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from recsys_teach import __version__
 from recsys_teach.exercises.exercise import RIGHT, Exercise
 
-PATHS = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))
+PATHS = sorted((Path(__file__).parents[2] / "notebooks").glob("[01]*.ipynb"))
 INFO = f"recsys_teach-{__version__}.dist-info"
 RECORD = f"{INFO}/RECORD"
 COURSE = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
