@@ -23,7 +23,7 @@ from recsys_teach.backend import tf
 from recsys_teach.evaluation import board_of_rows
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.histories import earlier_purchases
+from recsys_teach.histories import LAST, earlier_purchases
 from recsys_teach.ladder import VALIDATION_SHARE, Defaults, build_retrieval, choose_defaults
 from recsys_teach.schema import HISTORY, PRODUCT, TITLE
 from recsys_teach.shop import generate_shop
@@ -39,20 +39,35 @@ class Setting(NamedTuple):
     """How the models with histories are trained on a data set, and for how many epochs each model is."""
 
     earlier: bool = False  # are the histories of training rows what was bought before, or all other rows?
-    last: int = 50
+    last: int = LAST
     l2: float = ladder.WITH_HISTORIES["l2"]
     epochs: tuple[int, int, int, int] = (10, 6, 8, 6)  # ids, histories, features, both
 
 
 SETTINGS = {
-    "movielens-time": Setting(l2=0.02, epochs=(6, 13, 6, 12)),
+    "movielens-time": Setting(earlier=True, last=10, l2=0.02, epochs=(8, 10, 8, 10)),
     "taste-time": Setting(epochs=(6, 5, 6, 5)),
     "habit-time": Setting(earlier=True, last=3, epochs=(6, 10, 6, 10)),
     "movielens-random": Setting(l2=0.02, epochs=(8, 10, 8, 10)),
-    "taste-random": Setting(),
-    "habit-random": Setting(),
+    "taste-random": Setting(epochs=(6, 6, 6, 6)),
+    "habit-random": Setting(epochs=(11, 10, 11, 10)),
 }
-CANDIDATES = [Setting(), Setting(l2=0.02), Setting(earlier=True), Setting(earlier=True, last=3)]
+CANDIDATES = [
+    Setting(last=last, earlier=earlier, l2=l2)
+    for last, earlier in ((50, False), (50, True), (10, True), (3, True))
+    for l2 in (0.05, 0.02)
+]
+
+
+class LastOnly:
+    """A classic that reads no more than the last products of a history, as the towers do that were chosen."""
+
+    def __init__(self, classic: Any, last: int):
+        self.classic, self.last, self.products = classic, last, classic.products
+
+    def scores(self, reviews: pd.DataFrame) -> Any:
+        recent = reviews[HISTORY].map(lambda history: history[-self.last :])
+        return self.classic.scores(reviews.assign(user_id="", history=recent))  # nothing of the training rows
 
 
 def reviews_of(data: str, seed: int) -> pd.DataFrame:
@@ -114,6 +129,9 @@ def seed_rows(data: str, seed: int) -> tuple[Rows, pd.Series]:
     fitted = {name: ladder.fit_classic(ladder.CLASSICS[name], train, parts) for name in CLASSICS}
     for name, (build, earlier, epochs) in models(data, SETTINGS[data]).items():
         fitted[name] = fit(build, training_table(train, earlier), defaults, epochs=epochs, seed=seed)
+    last = SETTINGS[data].last
+    if last < LAST and HISTORY in test:
+        fitted |= {f"{name}, last {last}": LastOnly(fitted[name], last) for name in ("ItemKNN", "EASE")}
     rows = rows_of(fitted, train, test)
     new = new_products(train, test)
     if new.any():  # as candidates, with vectors from what is known of them
