@@ -40,23 +40,18 @@ class Setting(NamedTuple):
 
     earlier: bool = False  # are the histories of training rows what was bought before, or all other rows?
     last: int = LAST
-    l2: float = ladder.WITH_HISTORIES["l2"]
     epochs: tuple[int, int, int, int] = (10, 6, 8, 6)  # ids, histories, features, both
 
 
 SETTINGS = {
-    "movielens-time": Setting(earlier=True, last=10, l2=0.02, epochs=(8, 10, 8, 10)),
+    "movielens-time": Setting(earlier=True, last=5, epochs=(8, 10, 8, 10)),
     "taste-time": Setting(epochs=(6, 5, 6, 5)),
     "habit-time": Setting(earlier=True, last=3, epochs=(6, 10, 6, 10)),
-    "movielens-random": Setting(l2=0.02, epochs=(8, 10, 8, 10)),
+    "movielens-random": Setting(epochs=(8, 10, 8, 10)),
     "taste-random": Setting(epochs=(6, 6, 6, 6)),
     "habit-random": Setting(epochs=(11, 10, 11, 10)),
 }
-CANDIDATES = [
-    Setting(last=last, earlier=earlier, l2=l2)
-    for last, earlier in ((50, False), (50, True), (10, True), (3, True))
-    for l2 in (0.05, 0.02)
-]
+CANDIDATES = [Setting(), *(Setting(earlier=True, last=last) for last in (50, 10, 5, 3))]
 
 
 class LastOnly:
@@ -92,7 +87,7 @@ def hold_back(reviews: pd.DataFrame, data: str, seed: int, **share: float) -> Sp
 
 def models(data: str, setting: Setting) -> dict[str, tuple[Any, bool, int]]:
     """Return for each model what builds it, whether its training rows keep their histories, and its epochs."""
-    both: dict[str, Any] = {"history": True, "last": setting.last, "l2": setting.l2}
+    both: dict[str, Any] = {"history": True, "last": setting.last}
     features = {"features": features_of(data)}
     hows = {"retrieval": {}, "+ history": both, "+ features": features, "+ both": both | features}
     return {
@@ -177,10 +172,10 @@ def choose(data: str) -> None:
         candidates = [one for one in CANDIDATES if not one.earlier or HISTORY in train]
         found = {}
         for setting in candidates:
-            build = partial(build_retrieval, history=True, last=setting.last, l2=setting.l2)
+            build = partial(build_retrieval, history=True, last=setting.last)
             table = Split(training_table(parts.train, setting.earlier), parts.test)
             found[setting] = ladder.find_best_epoch(build, table, defaults, seed=seed)
-            print(f"{data}, seed {seed}: {setting[:3]}: epoch {found[setting][0]}, {found[setting][1]:.4f}", flush=True)
+            print(f"{data}, seed {seed}: {setting[:2]}: epoch {found[setting][0]}, {found[setting][1]:.4f}", flush=True)
         best = max(found, key=lambda setting: found[setting][1])
         for name, (build, earlier, _) in models(data, best).items():
             table = Split(training_table(parts.train, earlier), parts.test)

@@ -78,7 +78,7 @@ def defaults_by_rule(*, rows: int, new_user_share: float) -> Defaults:
 RATING_WEIGHT, RETRIEVAL_WEIGHT = 0.5, 1.0  # by variance of the ratings; flat between 0.2 and 1 of rating to 1
 PULL = 300  # of the head's weights: 30 to 3,000 were tried on validation rows of MovieLens and generated shops
 # On validation rows by time of both kinds of shop and MovieLens, 0.9 is level with 0.5 or better, and an l2 of 0.05
-# level with 0.15 or better. On MovieLens, 0.02 is better still, and in a shop it is worse.
+# level with 0.15 or better.
 WITH_HISTORIES: dict[str, Any] = {"unknown_user_dropout": 0.9, "l2": 0.05}
 VALIDATION_SHARE = 0.1
 PLAIN_EPOCHS = 5  # if nothing can be validated: about the best number on generated shops
@@ -120,16 +120,15 @@ def build_retrieval(
     *,
     history: bool = False,
     last: int = LAST,
-    l2: float | None = None,
     features: Sequence[str] = (),
 ) -> RetrievalModel:
     """Return an untrained model of two towers and the in-batch softmax with all corrections.
 
     `history`, `last` and `features` are those of the towers. With histories, most training rows forget who the user is,
-    and the penalty is smaller (`WITH_HISTORIES`, or `l2`).
+    and the penalty is smaller (`WITH_HISTORIES`).
     """
     if history:
-        defaults = replace(defaults, **WITH_HISTORIES | ({} if l2 is None else {"l2": l2}))
+        defaults = replace(defaults, **WITH_HISTORIES)
     how: dict[str, Any] = {"history": history, "last": last, "features": features}
     return RetrievalModel(*towers(vocabulary, defaults, **how), **corrections(defaults))
 
