@@ -11,7 +11,7 @@ from the training rows of seeds 1 to 3.
 import argparse
 import time
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,25 +116,41 @@ def fit(build: Any, train: pd.DataFrame, defaults: Defaults, *, epochs: int, see
     return model
 
 
-def seed_rows(data: str, seed: int) -> tuple[Rows, pd.Series]:
-    """Return the metrics of each test row, and which rows are of products that training never saw."""
+def split_of(data: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, Split]:
+    """Return the training rows, the test rows, and both parts of the training rows."""
     train, test = hold_back(reviews_of(data, seed), data, seed)
-    parts = hold_back(train, data, seed, test_share=VALIDATION_SHARE)
-    defaults = choose_defaults(*parts)
-    fitted = {name: ladder.fit_classic(ladder.CLASSICS[name], train, parts) for name in CLASSICS}
-    for name, (build, earlier, epochs) in models(data, SETTINGS[data]).items():
-        fitted[name] = fit(build, training_table(train, earlier), defaults, epochs=epochs, seed=seed)
+    return train, test, hold_back(train, data, seed, test_share=VALIDATION_SHARE)
+
+
+@cache
+def classic_rows(data: str, seed: int) -> Rows:
+    """Return the metrics of each test row for the floors and the classics."""
+    train, test, parts = split_of(data, seed)
+    fitted: dict[str, Any] = {name: ladder.fit_classic(ladder.CLASSICS[name], train, parts) for name in CLASSICS}
     last = SETTINGS[data].last
     if last < LAST and HISTORY in test:
         fitted |= {f"{name}, last {last}": LastOnly(fitted[name], last) for name in ("ItemKNN", "EASE")}
+    return rows_of(fitted, train, test)
+
+
+def seed_rows(data: str, seed: int) -> tuple[Rows, pd.Series]:
+    """Return the metrics of each test row, and which rows are of products that training never saw."""
+    train, test, parts = split_of(data, seed)
+    defaults = choose_defaults(*parts)
+    fitted = {
+        name: fit(build, training_table(train, earlier), defaults, epochs=epochs, seed=seed)
+        for name, (build, earlier, epochs) in models(data, SETTINGS[data]).items()
+    }
     rows = rows_of(fitted, train, test)
+    classics = classic_rows(data, FIRST_SEED if data == "movielens-time" else seed)  # whose split has no chance in it
+    values = classics.values | rows.values
     new = new_products(train, test)
     if new.any():  # as candidates, with vectors from what is known of them
         model = fitted["+ both"]
         model.add_products(test[new].drop_duplicates(PRODUCT))
-        more = rows_of({"+ both, new products": model}, train, test)
-        rows = rows._replace(values=rows.values | more.values)
-    return (rows if data.startswith("movielens") else rows._replace(users=f"{seed} " + rows.users)), new
+        values |= rows_of({"+ both, new products": model}, train, test).values
+    users = rows.users if data.startswith("movielens") else f"{seed} " + rows.users
+    return rows._replace(values=values, users=users), new
 
 
 def boards(data: str, seeds: list[int]) -> Iterator[pd.DataFrame]:
@@ -166,8 +182,7 @@ def boards(data: str, seeds: list[int]) -> Iterator[pd.DataFrame]:
 def choose(data: str) -> None:
     """Print, on validation rows of seeds 1 to 3, the quality of each setting, and each model's best epoch."""
     for seed in (1, 2, 3):
-        train, _ = hold_back(reviews_of(data, seed), data, seed)
-        parts = hold_back(train, data, seed, test_share=VALIDATION_SHARE)
+        train, _, parts = split_of(data, seed)
         defaults = choose_defaults(*parts)
         candidates = [one for one in CANDIDATES if not one.earlier or HISTORY in train]
         found = {}
