@@ -44,7 +44,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "movielens-time": Setting(earlier=True, last=5, epochs=(8, 10, 8, 10)),
+    "movielens-time": Setting(earlier=True, last=5, epochs=(8, 9, 8, 9)),
     "taste-time": Setting(epochs=(6, 5, 6, 5)),
     "habit-time": Setting(earlier=True, last=3, epochs=(6, 10, 6, 10)),
     "movielens-random": Setting(epochs=(8, 10, 8, 10)),
