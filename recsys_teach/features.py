@@ -34,7 +34,6 @@ PUNCTUATION = string.punctuation.encode()
 
 Features = dict[str, tf.Tensor]  # a tensor of strings for each column, [batch]
 Ids = dict[str, tf.Tensor]  # a tensor of ids for each column, [batch] or [batch, words]; in training, the rating too
-LAUNCH = "launch"  # a number of a product: log(1 + days from its first sale to the last one of the training rows)
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
     """Learn the vocabulary of the training rows; with `max_words`, their summaries' and titles' commonest words too.
 
     Columns of numbers other than the rating, such as a price, are taken for facts about the product: its first one that
-    isn't missing. If there are timestamps, there is one more, `launch`.
+    isn't missing.
     """
     users, products = (_text_ids(train[column]).value_counts().sort_index() for column in (USER, PRODUCT))
     texts = {column: first_texts(train, column, products.index) for column in (TITLE, CATEGORY, CATEGORIES)}
@@ -98,11 +97,8 @@ def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
 def _numbers(train: pd.DataFrame, products: pd.Index) -> dict[str, np.ndarray]:
     """Return the numbers of each product, `[products]` by column."""
     columns = train.drop(columns=RATING, errors="ignore").select_dtypes("number")
-    found = {str(name): values.groupby(train[PRODUCT]).first().reindex(products) for name, values in columns.items()}
-    if TIMESTAMP in train:
-        first = train.groupby(PRODUCT)[TIMESTAMP].min().reindex(products)
-        found[LAUNCH] = np.log1p((train[TIMESTAMP].max() - first) / pd.Timedelta(days=1))
-    return {name: values.to_numpy(np.float32) for name, values in found.items()}
+    found = columns.groupby(train[PRODUCT]).first().reindex(products)
+    return {str(name): values.to_numpy(np.float32) for name, values in found.items()}
 
 
 def _purchases(train: pd.DataFrame, users: pd.Index, products: pd.Index) -> np.ndarray:

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf
-from recsys_teach.features import LAUNCH, Features, Ids, Vocabulary, require_columns, string_tensors
+from recsys_teach.features import Features, Ids, Vocabulary, require_columns, string_tensors
 from recsys_teach.histories import LAST, history_cells, pad_last, training_purchases
 from recsys_teach.schema import CATEGORIES, CATEGORY, HISTORY, PRODUCT, RATING, SUMMARY, TITLE, USER
 
@@ -212,8 +212,7 @@ class ProductTower(Tower):
     Args:
         features: columns of which a vector is added each. `title`: the mean of its words' vectors. `category` and
             `categories`: the mean of the vectors of the categories. Any other one is a column of numbers, such as a
-            price, `[rows]`, a straight line in each dimension. `launch` is a number that every vocabulary of rows with
-            times knows: log(1 + days from the first sale to the end of training), the same at whatever time a row is.
+            price, a straight line in each dimension.
         title: the same as `features=["title"]`.
         dim: see `Tower`.
     """
@@ -230,13 +229,7 @@ class ProductTower(Tower):
         self._catalogue: Ids | None = None
 
     def read(self, reviews: pd.DataFrame) -> Features:
-        """Return `columns` of a reviews table as strings and numbers `[rows]`.
-
-        `launch` isn't a column of the reviews: it is that of the row's product, and missing for new ones.
-        """
-        if LAUNCH in self.columns and LAUNCH not in reviews:
-            place = pd.Index(self.vocabulary.products).get_indexer(pd.Index(reviews[PRODUCT]))
-            reviews = reviews.assign(**{LAUNCH: np.append(self.vocabulary.numbers[LAUNCH], np.nan)[place]})
+        """Return `columns` of a reviews table as strings and numbers `[rows]`."""
         return self._tensors(reviews, self.columns)
 
     def _tensors(self, table: pd.DataFrame, columns: Sequence[str]) -> Features:

@@ -58,7 +58,7 @@ EXERCISES = (
         hint="Which of these tables has a row that training has changed, for a product that nobody has bought?",
         a="All new products share row 0 of the table of ids, so their vectors would all be the same.",
         b="Other products of its category were bought, so the category's vector is trained.",
-        c="A new product has no launch in the training rows. A missing number counts as the mean, for all alike.",
+        c="Nobody has bought them, so nobody has rated them. A missing number counts as the mean, for all alike.",
     ),
     Exercise(
         number="10.1",

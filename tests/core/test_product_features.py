@@ -1,4 +1,4 @@
-"""Features of products, by hand: labels, numbers, the launch, and what a new product gets from them."""
+"""Features of products, by hand: labels, numbers, and what a new product gets from them."""
 
 import numpy as np
 import pandas as pd
@@ -38,11 +38,10 @@ def vectors(tower, **columns):
     return tower(tower.read(pd.DataFrame(columns))).numpy()[:, 0].tolist()
 
 
-def test_numbers_are_the_first_that_is_not_missing_and_the_launch_is_the_first_sale():
-    assert VOCABULARY.numbers.keys() == {"price", "launch"}
+def test_numbers_are_the_first_of_a_product_that_is_not_missing_and_never_the_rating():
+    assert VOCABULARY.numbers.keys() == {"price"}
     assert VOCABULARY.numbers["price"].tolist() == [10, 25, 40]  # kite, tent, wok
-    np.testing.assert_allclose(VOCABULARY.numbers["launch"], np.log1p([7, 5, 0]), rtol=1e-6)
-    assert learn_vocabulary(TRAIN.drop(columns=["timestamp", "price"])).numbers == {}
+    assert learn_vocabulary(TRAIN.drop(columns="price")).numbers == {}
 
 
 def test_a_category_adds_its_vector_and_an_unknown_one_nothing():
@@ -61,15 +60,9 @@ def test_a_number_is_in_standard_deviations_and_a_missing_one_is_the_mean():
     np.testing.assert_allclose(found, [1, 0, 0], atol=1e-6)
 
 
-def test_the_launch_is_that_of_the_product_and_unknown_for_a_new_one():
-    logs = np.log1p([7, 5, 0])
-    found = vectors(planted("launch"), product_id=["wok", "kite", "new"])
-    np.testing.assert_allclose(found, [*((logs[[2, 0]] - logs.mean()) / logs.std()), 0], rtol=1e-5, atol=1e-6)
-
-
 def test_the_catalogue_gives_the_vectors_of_the_training_rows():
-    tower = ProductTower(VOCABULARY, features=["category", "categories", "price", "launch"])
-    assert tower.columns == ("product_id", "category", "categories", "price", "launch")
+    tower = ProductTower(VOCABULARY, features=["category", "categories", "price"])
+    assert tower.columns == ("product_id", "category", "categories", "price")
     told = TRAIN.assign(price=TRAIN["price"].replace({12.0: 10.0}).fillna(25.0))
     place = [VOCABULARY.products.index(product) for product in told["product_id"]]
     np.testing.assert_allclose(tower(tower.read(told)), tower(tower.catalogue).numpy()[place], rtol=1e-5, atol=1e-7)
@@ -100,7 +93,7 @@ def test_all_parts_are_trained():
 @pytest.mark.parametrize(
     ("features", "sentence"),
     [
-        (["colour"], "features names 'colour', .*expected one of title, category, categories, price, launch"),
+        (["colour"], "features names 'colour', .*expected one of title, category, categories, price"),
         ("price", r"features is 'price': expected a list of columns, \['price'\]"),
         (["title"], "title=True needs words"),
     ],
