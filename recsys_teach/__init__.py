@@ -56,6 +56,8 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.feedback import simulate as simulate
     from recsys_teach.files import load_reviews as load_reviews
     from recsys_teach.files import write_amazon as write_amazon
+    from recsys_teach.histories import earlier_purchases as earlier_purchases
+    from recsys_teach.histories import training_purchases as training_purchases
     from recsys_teach.ladder import build_multitask as build_multitask
     from recsys_teach.ladder import choose_defaults as choose_defaults
     from recsys_teach.ladder import fit_ladder as fit_ladder
@@ -93,6 +95,7 @@ _PUBLIC = {
     "files": ("load_reviews", "write_amazon"),
     "shop": ("generate_shop",),
     "splits": ("Split", "describe", "split_at_random", "split_by_time", "split_last"),
+    "histories": ("earlier_purchases", "training_purchases"),
     "baselines": ("DampedBiases", "EASE", "IALS", "ItemKNN", "Oracle", "Popularity", "RateSinceLaunch"),
     "evaluation": ("activity_groups", "beats_oracle", "board_of_rows", "row_metrics", "scoreboard"),
     "reranking": ("CategoryPenalty", "PopularityPenalty"),

@@ -87,7 +87,7 @@ def _check_vectors(vectors: np.ndarray, items: "ProductModelTower") -> None:
 class ModelTower(tf.keras.layers.Layer):
     """A Keras model as a tower: what it reads has names, and its strings stay strings."""
 
-    words = None
+    parts: Mapping = {}
 
     def __init__(self, model: Callable, columns: Columns):
         super().__init__()

@@ -1,7 +1,8 @@
 """Baselines: the floor that any model has to beat, and the ceiling that none can.
 
 Each of them is a recommender: it has `products` and `scores(reviews) -> [rows, products]`, or
-`ratings(reviews) -> [rows]`, or both. So do the TensorFlow models; the scoreboard needs nothing else.
+`ratings(reviews) -> [rows]`, or both. So do the TensorFlow models; the scoreboard needs nothing else. Where the reviews
+have a `history` column, the classics score what it holds, besides what they know of the user from training.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, csr_matrix, vstack
 
-from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP, USER
+from recsys_teach.histories import history_cells
+from recsys_teach.schema import HISTORY, PRODUCT, RATING, TIMESTAMP, USER
 from recsys_teach.shop import Shop
 
 
@@ -115,13 +117,33 @@ class Purchases:
         cells = np.ones(len(pairs), np.float32), (user, product)
         self.matrix = csr_array(cells, shape=(len(self.users), len(self.products)))
 
-    def scores(self, reviews: pd.DataFrame, score_users: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return `score_users(numbers of users)` for each row's user, `[rows, products]`; popularity for new users."""
+    def scores(self, reviews: pd.DataFrame, predict: Callable[[csr_array, np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return `predict(purchases, users)` for each row, `[rows, products]`; popularity where nothing was bought.
+
+        `purchases` are rows like those of the matrix, `users` the numbers of the users, -1 for new ones. If the reviews
+        have histories, the purchases of a row are those of its user in training and those of its history.
+        """
         user, row = np.unique(self.users.get_indexer(pd.Index(reviews[USER])), return_inverse=True)
+        if HISTORY in reviews:
+            user, row = user[row], np.arange(len(reviews))
+            purchases = self._with_histories(user, reviews[HISTORY])
+            some = np.diff(purchases.indptr) > 0
+        else:  # each user once, however many rows there are
+            purchases, some = self.matrix[np.maximum(user, 0)], user >= 0
         scores = np.empty((len(user), len(self.products)), np.float32)
-        scores[user < 0] = self.matrix.sum(axis=0)
-        scores[user >= 0] = score_users(user[user >= 0])  # each user once, however many rows there are
+        scores[~some] = self.matrix.sum(axis=0)
+        scores[some] = predict(purchases[some], user[some])
         return scores[row]
+
+    def _with_histories(self, user: np.ndarray, histories: pd.Series) -> csr_array:
+        """Return the purchases of these users, -1 for new ones, and of their histories, a sparse matrix of 0 and 1."""
+        known = (user >= 0).nonzero()[0]
+        of_users = csr_array((np.ones(len(known), np.float32), (known, user[known])), (len(user), len(self.users)))
+        cells = history_cells(histories, self.products)
+        bought = of_users @ self.matrix
+        bought += csr_array((np.ones(len(cells[0]), np.float32), cells), bought.shape)
+        bought.data[:] = 1
+        return bought
 
 
 class ItemKNN:
@@ -164,8 +186,7 @@ class ItemKNN:
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the sum of the similarities to the user's products, `[rows, products]`; popularity for new users."""
-        matrix = self._purchases.matrix
-        return self._purchases.scores(reviews, lambda users: (matrix[users] @ self._similarity).toarray())
+        return self._purchases.scores(reviews, lambda purchases, _: (purchases @ self._similarity).toarray())
 
 
 class EASE:
@@ -202,8 +223,7 @@ class EASE:
             )
         self._few_users = users < products
         if self._few_users:
-            self._gram = (self._bought @ self._bought.T).toarray()
-            damped = self._gram + self._l2 * np.identity(users, np.float32)
+            damped = (self._bought @ self._bought.T).toarray() + self._l2 * np.identity(users, np.float32)
             self._solved = np.linalg.solve(damped, self._bought.toarray())
             self._diagonal = (1 - (self._bought * self._solved).sum(axis=0)) / self._l2
         else:
@@ -222,11 +242,12 @@ class EASE:
         """Return the prediction from the user's purchases, `[rows, products]`; popularity for new users."""
         return self._purchases.scores(reviews, self._predict)
 
-    def _predict(self, users: np.ndarray) -> np.ndarray:
-        """Return X - XP / diag P of these rows of X."""
-        bought = self._bought[users].toarray()
+    def _predict(self, purchases: csr_array, users: np.ndarray) -> np.ndarray:
+        """Return X - XP / diag P of these rows X."""
+        bought = purchases.toarray()
         if self._few_users:
-            times_inverse = (bought - self._gram[users] @ self._solved) / self._l2
+            in_common = (purchases @ self._bought.T).toarray()  # with each of the training users
+            times_inverse = (bought - in_common @ self._solved) / self._l2
         else:
             times_inverse = bought @ self._inverse
         return bought - times_inverse / self._diagonal
@@ -272,11 +293,20 @@ class IALS:
                 factors=dim, regularization=l2, alpha=weight, iterations=epochs, random_state=seed
             )
             model.fit(csr_matrix(self._purchases.matrix), show_progress=False)
-        self._users, self._products = model.user_factors, model.item_factors
+        self._model, self._users, self._products = model, model.user_factors, model.item_factors
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        """Return the dot products, `[rows, products]`; popularity for new users."""
-        return self._purchases.scores(reviews, lambda users: self._users[users] @ self._products.T)
+        """Return the dot products, `[rows, products]`; popularity for new users.
+
+        If the reviews have histories, the factors of a row's user are solved for anew, with the products' as they are.
+        """
+
+        def predict(purchases: csr_array, users: np.ndarray) -> np.ndarray:
+            if HISTORY not in reviews:
+                return self._users[users] @ self._products.T
+            return self._model.recalculate_user(np.arange(len(users)), csr_matrix(purchases)) @ self._products.T
+
+        return self._purchases.scores(reviews, predict)
 
 
 class Oracle:

@@ -12,7 +12,19 @@ import pandas as pd
 
 from recsys_teach import metrics
 from recsys_teach._util import listed, shown
-from recsys_teach.schema import CATEGORIES, CATEGORY, PRODUCT, RATING, SUMMARY, TITLE, USER, first_texts
+from recsys_teach.histories import history_cells
+from recsys_teach.schema import (
+    CATEGORIES,
+    CATEGORY,
+    HISTORY,
+    PRODUCT,
+    RATING,
+    SUMMARY,
+    TIMESTAMP,
+    TITLE,
+    USER,
+    first_texts,
+)
 from recsys_teach.splits import new_products, new_users
 
 AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the purchase
@@ -41,12 +53,17 @@ def scoreboard(
 
     With `exclude_seen`, what a user bought in `train` isn't recommended again, as in a shop, and buying it again is a
     miss for everybody (`attrs["seen_share"]` says how many test rows that is); without it every product is a
-    candidate, as in TFRS's `FactorizedTopK`. Recommenders don't see the answers: `scores` gets rows without product,
-    title, category, categories, rating and summary, `ratings` gets rows without rating and summary. `visible` names
-    columns that stay all the same, such as `["summary"]`, which reveals what was bought and how good it was: a leak.
-    Metrics that a recommender doesn't offer are NaN, and so is the `rmse` of purchases without ratings. With `slices`
-    there is a row for each recommender *and* part of the test rows: all, warm users, new users, new products, with the
-    share of the test rows that are in this part. A dictionary of booleans `[rows]` names other parts instead.
+    candidate, as in TFRS's `FactorizedTopK`. If the test rows have a `history` (`histories.earlier_purchases`), as in a
+    shop that stays open, recommenders may read it, and with `exclude_seen` what is in it isn't recommended either.
+
+    Recommenders don't see the answers: `scores` gets rows without product, title, category, categories, rating and
+    summary, `ratings` gets rows without rating and summary. `visible` names columns that stay all the same, such as
+    `["summary"]`, which reveals what was bought and how good it was: a leak. Metrics that a recommender doesn't offer
+    are NaN, and so is the `rmse` of purchases without ratings.
+
+    With `slices` there is a row for each recommender *and* part of the test rows: all, warm users, new users, new
+    products, with the share of the test rows that are in this part. A dictionary of booleans `[rows]` names other parts
+    instead.
 
     With `consequences`, each test row is a visit, in which its user is shown the first ten, and there are four more
     columns: `novelty@10` (bits) and `diversity@10` (of categories) of the lists, and without intervals `coverage@10`
@@ -69,7 +86,8 @@ def scoreboard(
 
     Raises:
         ValueError: no recommenders, no test rows, an empty list, an `against` that is no row, or a recommender that has
-            none of the training rows' products, or whose answer has the wrong shape or holds NaN.
+            none of the training rows' products, or whose answer has the wrong shape or holds NaN; or a history that
+            holds what its user bought at the time of the row or later, such as the row's own product.
     """
     if not recommenders:
         raise ValueError("there are no recommenders to score: expected a dictionary of them by name.")
@@ -263,6 +281,7 @@ def row_metrics(
     values = pd.DataFrame(index=test.index)
     rank = None
     if hasattr(recommender, "scores"):
+        _check_histories(train, test)
         rank = row_ranks(recommender, train, test, exclude_seen=exclude_seen, visible=visible, name=name)
     for depth in k:
         values[f"hit@{depth}"] = np.nan if rank is None else metrics.hit(rank, depth)
@@ -399,15 +418,47 @@ def _cells(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(np.arange(len(columns)), [len(some) for some in columns]), np.concatenate(columns)
 
 
+def _check_histories(train: pd.DataFrame, test: pd.DataFrame) -> None:
+    """Raise a ValueError if a test row's history tells what its user bought at that time or later only.
+
+    Without times, only the row's own product can be found there: that is the answer, if the user bought it just once.
+    """
+    if HISTORY not in test:
+        return
+    users, products = (pd.factorize(pd.concat([train[column], test[column]]))[0] for column in (USER, PRODUCT))
+    pairs = users * (products.max() + 1) + products
+    known = pd.Index(pd.concat([train[PRODUCT], test[PRODUCT]]).unique())
+    rows, columns = history_cells(test[HISTORY], known)
+    row_of_cell = len(train) + rows
+    cells = users[row_of_cell] * (products.max() + 1) + columns
+    if TIMESTAMP in train and TIMESTAMP in test:
+        times = pd.concat([train[TIMESTAMP], test[TIMESTAMP]]).astype("int64").to_numpy()
+        first = pd.Series(times).groupby(pairs).min()
+        leaks = first.reindex(cells).to_numpy() >= times[row_of_cell]  # NaN, a purchase in neither part, is no leak
+    else:
+        once = ~pd.Series(pairs).duplicated(keep=False).to_numpy()
+        leaks = (cells == pairs[row_of_cell]) & once[row_of_cell]
+    if leaks.any():
+        cell = int(np.argmax(leaks))
+        raise ValueError(
+            f"the {HISTORY} of test row {rows[cell]} holds {shown(known[columns[cell]])}, which its user bought at the "
+            "time of that row or later, so it tells the answers: make histories with earlier_purchases(reviews) of the "
+            "whole table, before it is split."
+        )
+
+
 def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
-    """Return for each test row whether its user bought its product in `train` already."""
+    """Return for each test row whether its user bought its product in `train` already, or in its history."""
     users, products = (pd.factorize(pd.concat([train[column], test[column]]))[0] for column in (USER, PRODUCT))
     pairs = pd.Index(users * (products.max() + 1) + products)
-    return pairs[len(train) :].isin(pairs[: len(train)])
+    seen = pairs[len(train) :].isin(pairs[: len(train)])
+    if HISTORY in test:
+        seen |= np.array([product in history for product, history in zip(test[PRODUCT], test[HISTORY])])
+    return seen
 
 
 def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> list[np.ndarray]:
-    """Return for each test row the catalogue columns that its user bought in `train`, each once."""
+    """Return for each test row the catalogue columns that its user bought in `train` or in its history, each once."""
     users = pd.Index(test[USER].unique())
     pairs = pd.DataFrame(
         {"user": users.get_indexer(pd.Index(train[USER])), "column": catalogue.get_indexer(pd.Index(train[PRODUCT]))}
@@ -415,7 +466,12 @@ def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> lis
     pairs = pairs[(pairs >= 0).all(axis=1)].drop_duplicates().sort_values("user")
     ends = np.searchsorted(pairs["user"], np.arange(len(users)), side="right")
     columns = np.split(pairs["column"].to_numpy(), ends[:-1])  # of each user
-    return [columns[user] for user in users.get_indexer(pd.Index(test[USER]))]
+    bought = [columns[user] for user in users.get_indexer(pd.Index(test[USER]))]
+    if HISTORY in test:
+        rows, of_histories = history_cells(test[HISTORY], catalogue)
+        of_rows = np.split(of_histories, np.searchsorted(rows, np.arange(1, len(test))))
+        bought = [np.union1d(*both) for both in zip(bought, of_rows)]
+    return bought
 
 
 def activity_groups(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -9,13 +9,26 @@ import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf
 from recsys_teach.baselines import DampedBiases
-from recsys_teach.schema import CATEGORY, PRODUCT, RATING, SUMMARY, TIMESTAMP, TITLE, USER, first_texts
+from recsys_teach.histories import pad_last
+from recsys_teach.schema import (
+    CATEGORIES,
+    CATEGORY,
+    HISTORY,
+    PRODUCT,
+    RATING,
+    SUMMARY,
+    TIMESTAMP,
+    TITLE,
+    USER,
+    first_texts,
+)
 
 PUNCTUATION = string.punctuation.encode()
 
@@ -37,18 +50,33 @@ class Vocabulary:
     titles: list[str] = field(default_factory=list)  # [products], "" where there is none
     categories: list[str] = field(default_factory=list)  # [products], "" where there is none
     title_words: list[str] = field(default_factory=list)  # of the titles, the most frequent first
+    all_categories: list[str] = field(default_factory=list)  # [products], separated by |, "" where there is none
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)  # [products] by column, NaN where there is none
+    purchases: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))  # [rows], product ids, user by user
 
     def catalogue(self) -> Features:
-        """Return the columns that a product tower reads, string tensors `[products]`."""
+        """Return the columns that a product tower may read, tensors `[products]`: strings, and numbers as float32."""
         none = [""] * len(self.products)
-        columns = {PRODUCT: self.products, TITLE: self.titles or none, CATEGORY: self.categories or none}
-        return {name: tf.constant(values, tf.string) for name, values in columns.items()}
+        texts = {TITLE: self.titles, CATEGORY: self.categories, CATEGORIES: self.all_categories}
+        columns = {PRODUCT: self.products} | {name: values or none for name, values in texts.items()}
+        strings = {name: tf.constant(values, tf.string) for name, values in columns.items()}
+        return strings | {name: tf.constant(values, tf.float32) for name, values in self.numbers.items()}
+
+    def histories(self, users: pd.Series, *, last: int) -> np.ndarray:
+        """Return the ids of the `last` training purchases of each user, `[rows, longest]`, 0 where there are fewer."""
+        user = pd.Index(self.users).get_indexer(pd.Index(users))
+        counts = np.where(user < 0, 0, self.user_counts[user])
+        return pad_last(self.purchases, np.cumsum(self.user_counts)[user], counts, last)
 
 
 def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
-    """Learn the vocabulary of the training rows; with `max_words`, their summaries' and titles' commonest words too."""
+    """Learn the vocabulary of the training rows; with `max_words`, their summaries' and titles' commonest words too.
+
+    Columns of numbers other than the rating, such as a price, are taken for facts about the product: its first one that
+    isn't missing.
+    """
     users, products = (_text_ids(train[column]).value_counts().sort_index() for column in (USER, PRODUCT))
-    titles, categories = (first_texts(train, column, products.index) for column in (TITLE, CATEGORY))
+    texts = {column: first_texts(train, column, products.index) for column in (TITLE, CATEGORY, CATEGORIES)}
     return Vocabulary(
         users=list(users.index),
         user_counts=users.to_numpy(),
@@ -57,10 +85,27 @@ def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
         biases=DampedBiases(train if RATING in train else train.assign(**{RATING: np.nan})),
         rating_spread=np.fmax(train[RATING].std(ddof=0), 0.001) if RATING in train else 1.0,
         words=_commonest(train.get(SUMMARY, []), max_words),
-        titles=titles,
-        categories=categories,
-        title_words=_commonest(titles, max_words),
+        titles=texts[TITLE],
+        categories=texts[CATEGORY],
+        title_words=_commonest(texts[TITLE], max_words),
+        all_categories=texts[CATEGORIES],
+        numbers=_numbers(train, products.index),
+        purchases=_purchases(train, users.index, products.index),
     )
+
+
+def _numbers(train: pd.DataFrame, products: pd.Index) -> dict[str, np.ndarray]:
+    """Return the numbers of each product, `[products]` by column."""
+    columns = train.drop(columns=RATING, errors="ignore").select_dtypes("number")
+    found = columns.groupby(train[PRODUCT]).first().reindex(products)
+    return {str(name): values.to_numpy(np.float32) for name, values in found.items()}
+
+
+def _purchases(train: pd.DataFrame, users: pd.Index, products: pd.Index) -> np.ndarray:
+    """Return the product ids that the first user bought, by time if there is one, then the next user's, `[rows]`."""
+    user, product = users.get_indexer(pd.Index(train[USER])), products.get_indexer(pd.Index(train[PRODUCT]))
+    times = train[TIMESTAMP].astype("int64") if TIMESTAMP in train else np.arange(len(train))
+    return (product[np.lexsort([times, user])] + 1).astype(np.int32)
 
 
 def _text_ids(ids: pd.Series) -> pd.Series:
@@ -97,19 +142,24 @@ def with_unknown_row(counts: np.ndarray, *, unknown: float) -> tf.Tensor:
 
 def string_tensors(reviews: pd.DataFrame, columns: Sequence[str]) -> Features:
     """Return these columns as string tensors `[rows]`."""
+    require_columns(reviews, columns)
+    return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
+
+
+def require_columns(reviews: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise a ValueError if the reviews lack one of the columns that a tower reads."""
     if missing := [column for column in columns if column not in reviews]:
         hidden = f"; if a scoreboard hides it, visible=[{SUMMARY!r}] shows it" if missing[0] == SUMMARY else ""
         raise ValueError(
             f"a tower reads {missing[0]!r}, which these reviews don't have (columns: "
             f"{', '.join(map(str, reviews))}){hidden}."
         )
-    return {column: tf.constant(reviews[column].to_numpy(dtype=object), tf.string) for column in columns}
 
 
 def column_tensors(reviews: pd.DataFrame, columns: Sequence[str] | None = None) -> Features:
     """Return these columns, or all, as tensors `[rows]`: texts, whole numbers (int64), other numbers (float32).
 
-    Times become whole seconds since 1970, UTC. A missing text is empty.
+    Times become whole seconds since 1970, UTC. A missing text is empty. A history becomes texts `[rows, longest]`.
     """
     if missing := [column for column in columns or () if column not in reviews]:
         raise ValueError(f"a model reads {missing[0]!r}, which isn't there (columns: {', '.join(map(str, reviews))}).")
@@ -125,6 +175,10 @@ def _tensor(values: pd.Series) -> tf.Tensor:
         return tf.constant(values.to_numpy(np.int64))
     if kinds.is_float_dtype(values):
         return tf.constant(values.to_numpy(np.float32))
+    if values.name == HISTORY:
+        counts = values.map(len).to_numpy(np.int64)
+        bought = np.array([*chain.from_iterable(values)], object)
+        return tf.constant(pad_last(bought, np.cumsum(counts), counts, counts.max(initial=0), fill=""), tf.string)
     return tf.constant(values.astype(object).where(values.notna(), "").to_numpy(), tf.string)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids, with_unknown_row
-from recsys_teach.schema import PRODUCT, USER
+from recsys_teach.schema import HISTORY, PRODUCT, USER
 from recsys_teach.towers import ProductTower, UserTower, predict_in_chunks
 
 
@@ -24,7 +24,9 @@ class RetrievalModel(tfrs.Model):
         log_q: the logQ correction: subtract log(share of the training rows) from each product's score in training.
             Popular products are negatives more often, which the correction makes up for (Yi et al. 2019, "Sampling-
             bias-corrected neural modeling for large corpus item recommendations").
-        remove_accidental_hits: a product that is in the batch twice isn't a negative of itself.
+        remove_accidental_hits: a product that is in the batch twice isn't a negative of itself. If the user tower reads
+            histories, the products of a row's history are no negatives of the row either: they are never recommended
+            again, so their rank doesn't matter, but as negatives they would push what was bought away from its like.
         l2: weight of half the squared length of the vectors of a batch, summed over it; against memorisation.
         unknown_user_dropout: share of training rows whose user is made unknown, so that the vector of unknown users
             learns what people buy on average instead of staying noise.
@@ -92,7 +94,28 @@ class RetrievalModel(tfrs.Model):
             queries = tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1)
             log_q = tf.nn.embedding_lookup(self.log_q, ids[PRODUCT])
             candidates = tf.concat([candidates, -log_q[:, None]], axis=1)
-        return self.task(queries, gather_from_replicas(candidates), candidate_ids=gather_from_replicas(ids[PRODUCT]))
+        candidates, candidate_ids = gather_from_replicas(candidates), gather_from_replicas(ids[PRODUCT])
+        if self.remove_accidental_hits and HISTORY in ids:
+            return self._loss_without(ids[HISTORY], queries, candidates, candidate_ids)
+        return self.task(queries, candidates, candidate_ids=candidate_ids)
+
+    def _loss_without(
+        self, histories: tf.Tensor, queries: tf.Tensor, candidates: tf.Tensor, candidate_ids: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the loss of the task, in which what is in a row's history isn't a candidate.
+
+        The task of TFRS 0.7.7 has an argument for it, the one of 0.7.3 has none.
+        """
+        rows = tf.shape(queries)[0]
+        right = tf.eye(rows, tf.shape(candidates)[0]) > 0
+        same = candidate_ids[:rows, None] == candidate_ids
+        bought = tf.reduce_any(histories[:, :, None] == candidate_ids, axis=1)
+        scores = tf.matmul(queries, candidates, transpose_b=True)
+        scores = tf.where(right | ~(same | bought), scores, -1e9)
+        loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(tf.range(rows), scores))
+        for mean in self.task.metrics:
+            mean.update_state(loss)
+        return loss
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
         """Return the loss of a batch, in training with the penalty (validation compares losses without it)."""

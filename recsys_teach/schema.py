@@ -2,9 +2,10 @@
 
 One row is one review: who (`user_id`) wrote about what (`product_id`) and how many stars (`rating`). A table without
 ratings is one of purchases. It may also hold the review's headline (`summary`), its time (`timestamp`), the product's
-name (`title`), its main category (`category`), and all its categories, separated by | (`categories`). All other modules
-take tables that `check_reviews` has returned, and don't check them again. The rules of a valid row are in this file
-alone: a file larger than memory is checked piece by piece by the same `Checker`.
+name (`title`), its main category (`category`), all its categories, separated by | (`categories`), and what the user had
+bought before (`history`, see `histories`). All other modules take tables that `check_reviews` has returned, and don't
+check them again. The rules of a valid row are in this file alone: a file larger than memory is checked piece by piece
+by the same `Checker`.
 """
 
 import re
@@ -28,9 +29,10 @@ TIMESTAMP = "timestamp"
 TITLE = "title"
 CATEGORY = "category"
 CATEGORIES = "categories"  # all of a product's categories, separated by |
+HISTORY = "history"  # the ids of products that the user had bought, the most recent last
 
 REQUIRED = (USER, PRODUCT)
-OPTIONAL = (RATING, SUMMARY, TIMESTAMP, TITLE, CATEGORY, CATEGORIES)
+OPTIONAL = (RATING, SUMMARY, TIMESTAMP, TITLE, CATEGORY, CATEGORIES, HISTORY)
 
 LARGEST = 1e6  # stars, either way: errors are squared and summed, and a sum that overflows is no RMSE
 MOST = 10**300  # what a float is sure to hold
@@ -85,8 +87,9 @@ def check_reviews(
 
     Ids and texts become `str` (a number 7 or 7.0 becomes "7"), ratings `float64` (stars; True is 1, if all of them are
     True or False), timestamps UTC datetimes at second resolution (numbers count from 1970; fractions are cut off); a
-    missing `summary`, `title`, `category` or `categories` becomes an empty text. Columns that the schema doesn't know
-    are left out. The order of the rows stays, their index is numbered anew from 0.
+    missing `summary`, `title`, `category` or `categories` becomes an empty text; a `history`, which is a list of ids or
+    a text of ids with | between them, becomes a tuple of `str`. Columns that the schema doesn't know are left out. The
+    order of the rows stays, their index is numbered anew from 0.
 
     Args:
         source: what the sentences call the table.
@@ -141,7 +144,7 @@ class Checker:
             )
         reviews = reviews.reset_index(drop=True)
         read = {USER: self._ids, PRODUCT: self._ids, RATING: self._ratings, TIMESTAMP: self._times}
-        read[CATEGORIES] = self._lists
+        read |= {CATEGORIES: self._lists, HISTORY: self._histories}
         checked = pd.DataFrame({name: read.get(name, self._texts)(reviews[name]) for name in present})
         self.rows += len(reviews)
         return checked
@@ -191,6 +194,11 @@ class Checker:
         return self._texts(
             values.astype(object).map(lambda value: "|".join(_leaves(value)) if _is_list(value) else value)
         )
+
+    def _histories(self, values: pd.Series) -> pd.Series:
+        """Return a tuple of ids for each list of ids, or text of ids with | between them."""
+        lists = values.astype(object).map(lambda value: value if _is_list(value) else _as_text(value).split("|"))
+        return lists.map(lambda ids: tuple(one for one in _leaves(ids) if one))
 
     def _ratings(self, values: pd.Series) -> pd.Series:
         objects = values.astype(object)

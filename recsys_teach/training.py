@@ -12,7 +12,7 @@ from recsys_teach._util import deferred_interrupt, progress_bar
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Ids, column_tensors, gather_rows
 from recsys_teach.schema import PRODUCT
-from recsys_teach.towers import Tower, training_rows
+from recsys_teach.towers import Tower, training_rows, validation_rows
 
 STEPS_AT_ONCE = 100  # in one call of TensorFlow, a second at most with many stacked models: then Ctrl-C is heard
 PATIENCE, PROGRESS = 2, 0.001  # training stops if the validation loss hasn't fallen by 0.1 % for two epochs
@@ -72,7 +72,7 @@ def train_model(
     held_back = None
     if validation is not None:
         known = _known(model, validation)
-        held_back = _rows(model, known)
+        held_back = _rows(model, known, held_back=True)
     optimizer = getattr(model, "optimizer", None) or tf.keras.optimizers.Adagrad(learning_rate or LEARNING_RATE)
     if learning_rate is not None:
         optimizer.learning_rate = learning_rate
@@ -129,7 +129,7 @@ def _make_variables(model: tfrs.Model, rows: Ids) -> None:
         ) from error
 
 
-def _rows(model: tfrs.Model, reviews: pd.DataFrame) -> Ids:
+def _rows(model: tfrs.Model, reviews: pd.DataFrame, *, held_back: bool = False) -> Ids:
     """Return what `compute_loss` reads, `[rows]` each; raise a TypeError if nothing can be trained."""
     if not isinstance(model, tfrs.Model):
         raise TypeError(f"the model is a {type(model).__name__}: expected a tfrs.Model, whose compute_loss is trained.")
@@ -139,7 +139,9 @@ def _rows(model: tfrs.Model, reviews: pd.DataFrame) -> Ids:
             "Keras: model.compile(optimizer), model.fit(batches)."
         )
     towers = _towers(model)
-    return training_rows(reviews, *towers) if towers else column_tensors(reviews)
+    if not towers:
+        return column_tensors(reviews)
+    return validation_rows(reviews, *towers) if held_back else training_rows(reviews, *towers)
 
 
 def _known(model: tfrs.Model, validation: pd.DataFrame) -> pd.DataFrame:

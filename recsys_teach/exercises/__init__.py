@@ -16,6 +16,7 @@ from recsys_teach.exercises import (
     nb07_amazon,
     nb08_serving,
     nb09_scale,
+    nb10_histories,
     nb11_two_stages,
     nb12_consequences,
 )
@@ -26,7 +27,7 @@ from recsys_teach.exercises.final_challenge import submit as submit
 NOTEBOOKS = (
     *(nb01_data, nb02_towers, nb03_retrieval, nb04_ranking),
     *(nb05_multitask, nb06_movielens, nb07_amazon, nb08_serving, nb09_scale),
-    *(nb11_two_stages, nb12_consequences),
+    *(nb10_histories, nb11_two_stages, nb12_consequences),
 )
 EXERCISES: dict[str, Exercise] = {exercise.number: exercise for module in NOTEBOOKS for exercise in module.EXERCISES}
 CLOSED = "RECSYS_TEACH_SOLUTIONS"  # set to "closed", or anything but "open", it keeps the solutions folded up

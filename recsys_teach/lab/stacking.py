@@ -49,9 +49,11 @@ class StackedModel(tfrs.Model):
             check_weights(*pair)
         head = model.ranking.head
         towers = model.user_tower, model.product_tower
-        plain = not any(tower.words or tower.dense or type(tower) not in (UserTower, ProductTower) for tower in towers)
+        plain = not any(tower.parts or tower.dense or type(tower) not in (UserTower, ProductTower) for tower in towers)
         if not (plain and isinstance(head, FactorHead)):
-            raise ValueError("only models of ids alone with a FactorHead can be stacked: leave texts and layers out.")
+            raise ValueError(
+                "only models of ids alone with a FactorHead can be stacked: leave other columns and layers out."
+            )
         users, products = model.user_tower.embedding.embeddings, model.product_tower.embedding.embeddings
         if not head.built:
             head.build(users.shape)
@@ -232,7 +234,7 @@ def _can_be_stacked(model: MultitaskModel) -> bool:
     classes = [(model, MultitaskModel), (model.user_tower, UserTower), (model.product_tower, ProductTower)]
     if any(type(part) is not expected for part, expected in classes) or type(model.ranking.head) is not FactorHead:
         return False
-    return not any(tower.words or tower.dense for tower in (model.user_tower, model.product_tower))
+    return not any(tower.parts or tower.dense for tower in (model.user_tower, model.product_tower))
 
 
 def _train_stacked(model: MultitaskModel, weights: Weights, train: pd.DataFrame, **settings: Any) -> list[Factors]:

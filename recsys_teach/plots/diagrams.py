@@ -14,6 +14,7 @@ from matplotlib.text import Text
 
 from recsys_teach.plots import style
 from recsys_teach.plots.style import BLUE, GREEN, GREY, ORANGE, WIDTH, Picture, styled
+from recsys_teach.schema import CATEGORIES, CATEGORY, HISTORY
 
 LINE, GAP = 0.22, 0.5  # inches: a line of text; from the text in a box to the text in the next
 
@@ -23,15 +24,23 @@ def two_towers(user_tower: Any, product_tower: Any) -> Picture:
     """Draw the two towers, from the columns they read (below) to the score (above), with their real sizes.
 
     A table of embeddings is rows × length of a vector. It has a row for each id and row 0 for all unknown ids; a table
-    of words also has a row for unknown words and one that pads short texts and is left out of the mean.
+    of words also has a row for unknown words and one that pads short texts and is left out of the mean. So is row 0 of
+    a table of products or categories.
 
     Args:
         user_tower, product_tower: towers as in `towers`.
 
     Raises:
-        ValueError: the towers' vectors are of different lengths, so they have no dot product.
+        ValueError: the towers' vectors are of different lengths, so they have no dot product; or a tower reads more
+            than one column besides the id, for which there is no room.
     """
     towers = {"user tower": user_tower, "product tower": product_tower}
+    for name, tower in towers.items():
+        if len(tower.parts) > 1:
+            raise ValueError(
+                f"the {name} reads {', '.join(tower.columns)}: a diagram has room for the id and one more column; "
+                "draw a tower with one of them."
+            )
     user, product = (tower.dense[-1].units if tower.dense else tower.embedding.output_dim for tower in towers.values())
     if user != product:
         raise ValueError(
@@ -64,25 +73,35 @@ def _table(layer: Any) -> str:
     return f"{layer.input_dim:,} × {layer.output_dim}"
 
 
+def _kind(column: str) -> str:
+    """Return what a tower looks up in a column."""
+    return {HISTORY: "products", CATEGORY: "categories", CATEGORIES: "categories"}.get(column, "words")
+
+
 def _levels(tower: Any) -> list[list[str]]:
-    """Return the texts in a tower's boxes, level by level from below: of the id, and of the words if it reads any."""
+    """Return the texts in a tower's boxes, level by level from below: of the id, and of what else it reads."""
     ids = f"lookup:\n{tower.embedding.input_dim - 1:,} ids,\n0 for unknown"
     levels = [[tower.columns[0]], [ids], [f"embeddings\n{_table(tower.embedding)}"]]
-    if tower.words:
-        table = tower.words.embedding
-        words = f"lookup:\n{table.input_dim - 2:,} words,\n1 for unknown"
-        beside = [tower.columns[1], words, f"embeddings\n{_table(table)},\nmean of words"]
-        length = tower.embedding.output_dim + table.output_dim
+    for column, part in tower.parts.items():
+        kind, table = _kind(column), getattr(part, "embedding", None)
+        if table is None:
+            beside = [column, "in standard\ndeviations", "times one vector"]
+        elif kind == "words":
+            beside = [column, f"lookup:\n{table.input_dim - 2:,} words,\n1 for unknown"]
+        else:
+            beside = [column, f"lookup:\n{table.input_dim - 1:,} {kind},\n0 for none"]
+        beside += [f"embeddings\n{_table(table)},\nmean of {kind}"] if table is not None else []
         levels = [[*level, text] for level, text in zip(levels, beside)]
-        levels.append([f"side by side: {length} numbers" if tower.dense else "+"])
+        levels.append([f"side by side: {2 * tower.embedding.output_dim} numbers" if tower.dense else "+"])
     return levels + [[f"dense, {layer.activation.__name__}: {layer.units} numbers"] for layer in tower.dense]
 
 
 def _in_words(tower: Any) -> str:
     words = f"{tower.columns[0]} → {_table(tower.embedding)} table"
-    if tower.words:
-        together = "beside" if tower.dense else "+"
-        words += f" {together} {tower.columns[1]} → {_table(tower.words.embedding)} table, mean of words"
+    for column, part in tower.parts.items():
+        together, table = "beside" if tower.dense else "+", getattr(part, "embedding", None)
+        read = "a vector" if table is None else f"{_table(table)} table, mean of {_kind(column)}"
+        words += f" {together} {column} → {read}"
     return words + "".join(f" → dense {layer.units}" for layer in tower.dense)
 
 

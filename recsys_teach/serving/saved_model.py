@@ -45,7 +45,11 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
     }
     used = tf.Module()  # and not the model itself, which would bring its optimizer and all of its layers
     parts = [*server.model.user_tower.submodules, *(server.head.submodules if server.head else ())]
-    used.lookups = [server.users, *(layer for layer in parts if isinstance(layer, LOOKUPS))]
+    used.lookups = [
+        server.users,
+        *([server.places] if server.places else []),
+        *(layer for layer in parts if isinstance(layer, LOOKUPS)),
+    ]
     used.parameters = functions["serving_default"].graph.variables
     unfinished = workplace(folder)
     try:

@@ -2,7 +2,7 @@
 
     user_id, k  →  check:    one id for each user, one k or one for each user
                 →  retrieve: the k + s products with the highest scores, s = number of products the user bought
-                →  mask:     without those s
+                →  mask:     without those s, which are purchases of the training rows and of the request's history
                 →  rank:     by score + stars_weight · predicted stars
                 →  product_id, score, stars
 
@@ -20,13 +20,14 @@ from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Features, Ids
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.retrieval import RetrievalModel
-from recsys_teach.schema import PRODUCT, USER
+from recsys_teach.schema import HISTORY, PRODUCT, USER
 from recsys_teach.serving.cold_start import categories_of, start_vectors
 from recsys_teach.sharing import JointModel
-from recsys_teach.towers import Tower, new_names
+from recsys_teach.towers import ProductTower, Tower, new_names
 
 CANDIDATES = 100  # as many are retrieved for the ranking at least
 LARGEST_K = 5_000  # or the number of products, if that is more: the answer's memory is users · k
+LARGEST_HISTORY = 1_000  # products of a request's history: each becomes a vector
 
 
 class Server:
@@ -37,7 +38,8 @@ class Server:
             further. If it doesn't predict stars, they are NaN.
         train: the reviews table whose purchases aren't recommended again.
         new_products: products that training never saw: `product_id`, `category` if `train` has it, and the other
-            columns that the product tower reads (a missing column is an empty text). The tower computes their vectors.
+            columns that the product tower reads (a missing text is empty, a missing number the mean). The tower
+            computes their vectors.
             A tower of ids alone can't distinguish new products; their vectors are then the mean of their category's
             products (of all products, if the category is new as well). With a product bias, a new product gets a
             quantile of its category's biases.
@@ -80,7 +82,8 @@ class Server:
             groups = categories_of(train, names), categories_of(new_products, added)
             starts = start_vectors(biased.numpy(), *groups, optimism if self.retrieval.product_bias else None)
             starts, bias = np.split(starts, [vectors.shape[1]], axis=1)
-            new = tower.preprocess(tower.read(_filled(new_products, tower)))
+            read = tower.features_of if isinstance(tower, ProductTower) else tower.read
+            new = tower.preprocess(read(new_products))
             new_vectors = tower(new) if tower.columns != (PRODUCT,) else starts
             vectors = tf.concat([vectors, new_vectors], axis=0)
             biased = tf.concat([biased, tf.concat([new_vectors, bias], axis=1)], axis=0)
@@ -89,6 +92,7 @@ class Server:
         self.names, self.vectors = tf.constant(names), tf.Variable(vectors)
         self.index = tfrs.layers.factorized_top_k.BruteForce().index(biased)
         self.candidate_vectors = biased.numpy()  # the same vectors, `[products, dim]`, for another index
+        self.places = tf.keras.layers.StringLookup(vocabulary=names, oov_token="") if HISTORY in self.asked else None
         splits, columns = _purchases(train, known, names)
         self.splits, self.columns = tf.Variable(splits), tf.Variable(columns)
 
@@ -96,6 +100,7 @@ class Server:
     def asked(self) -> dict[str, tf.TensorSpec]:
         """The specification of what describes users: `user_id`, and other columns of the user tower; ours read strings.
 
+        A `history` is `[users, n]`, with "" where a user has bought fewer than n products, everything else `[users]`.
         The shape isn't part of it: an exported graph would rely on the shape and drop its own check.
         """
         tower = self.model.user_tower
@@ -116,25 +121,31 @@ class Server:
     def recommend(self, *, k: tf.Tensor, **asked: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the k best products of each user that they haven't bought, best first, each `[users, k]`.
 
-        `k` is an int32 number, or `[users]`, one for each; the other inputs are strings `[users]` (see `asked`). The
-        result: `product_id`; `score`, an estimate of the logarithm of a purchase's probability, up to a constant of
+        `k` is an int32 number, or `[users]`, one for each; the other inputs are strings `[users]` (see `asked`), and
+        the `history`, if the user tower reads it, strings `[users, n]`: all that the shop knows a user has bought. It
+        isn't recommended again either.
+
+        The result: `product_id`; `score`, an estimate of the logarithm of a purchase's probability, up to a constant of
         the user; and `stars`. If fewer than k products are left, the rest has an empty `product_id`, a score of -inf
         and NaN stars; so has the rest of a user whose k is below the largest one, which is the width of the result.
         With a `stars_weight`, it orders the 100 products with the highest scores (k products, if that is more).
 
         Raises:
             TypeError: an input isn't of its type (an exported model raises TensorFlow's own error for its type).
-            tf.errors.InvalidArgumentError: an input hasn't one string for each user; `k` is neither a number nor one
-                for each user, is negative, or is above both 5,000 and the number of products.
+            tf.errors.InvalidArgumentError: an input hasn't one string for each user, or a history has no row for each,
+                or more than 1,000 products; `k` is neither a number nor one for each user, is negative, or is above
+                both 5,000 and the number of products.
         """
         asked, products = _checked(asked, self.asked), len(self.names)
         k = _checked_k(k, asked[USER], max(LARGEST_K, products))
         ids = self.model.user_tower.preprocess(asked)
         users = self.model.user_tower(ids)
         bought = tf.RaggedTensor.from_row_splits(self.columns, self.splits, validate=False)
-        bought = tf.pad(
-            tf.gather(bought, self.users(asked[USER])).to_tensor(products), [[0, 0], [0, 1]], constant_values=products
-        )
+        bought = tf.gather(bought, self.users(asked[USER])).to_tensor(products)
+        if self.places:
+            place = tf.cast(self.places(asked[HISTORY]), tf.int32)
+            bought = tf.sort(tf.concat([bought, tf.where(place > 0, place - 1, products)], axis=1), axis=1)
+        bought = tf.pad(bought, [[0, 0], [0, 1]], constant_values=products)
         kept = tf.maximum(k, CANDIDATES) if self.stars_weight else k
         scores, found = self.index(
             self.retrieval.query_vectors(users), k=tf.minimum(_largest(kept) + tf.shape(bought)[1], products)
@@ -184,25 +195,30 @@ def _largest(k: tf.Tensor) -> tf.Tensor:
     return tf.maximum(tf.reduce_max(k), 0)
 
 
-def _filled(products: pd.DataFrame, tower: Tower) -> pd.DataFrame:
-    """Return new products with what a tower of ours reads; a missing text is empty."""
-    if not isinstance(tower, Tower):
-        return products
-    return products.reindex(columns=list(tower.columns), fill_value="").astype(object).fillna("")
-
-
 def _checked(asked: Features, expected: dict[str, tf.TensorSpec]) -> Features:
     """Return what describes users, each `[users]`; raise an error that names the first input that isn't."""
     asked = {name: _tensor(name, values, expected[name].dtype) for name, values in asked.items()}
     for name, values in asked.items():
+        if name == HISTORY:
+            asked[name] = _checked_history(values)
+            continue
         message = f"{name}: expected the shape [users], one {_kind(values.dtype)} for each, received"
         asked[name] = tf.reshape(_only_if(tf.rank(values) == 1, values, message, tf.shape(values)), [-1])
     users = asked[USER]
     for name, values in asked.items():
-        same = tf.size(values) == tf.size(users)
-        message = f"{name}: expected the shape of {USER},"
+        same = tf.shape(values)[0] == tf.size(users)
+        message = f"{name}: expected the {'rows' if name == HISTORY else 'shape'} of {USER},"
         asked[name] = _only_if(same, values, message, tf.shape(users), "received", tf.shape(values))
     return asked
+
+
+def _checked_history(values: tf.Tensor) -> tf.Tensor:
+    """Return a history `[users, n]`; raise an error that says so if it isn't one, or is too long."""
+    message = f"{HISTORY}: expected the shape [users, n], product ids and '' where a user has fewer, received"
+    values = _only_if(tf.rank(values) == 2, values, message, tf.shape(values))
+    shape = tf.shape(values)
+    message = f"{HISTORY}: expected {LARGEST_HISTORY} products of each user at most, received"
+    return tf.reshape(_only_if(shape[1] <= LARGEST_HISTORY, values, message, shape), [shape[0], shape[1]])
 
 
 def _checked_k(k: tf.Tensor, users: tf.Tensor, largest: int) -> tf.Tensor:

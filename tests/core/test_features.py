@@ -89,7 +89,7 @@ def test_without_titles_every_title_is_empty_and_has_no_words():
 
 def test_the_catalogue_is_the_products_and_their_titles():
     catalogue = learn_vocabulary(TITLED).catalogue()
-    assert catalogue.keys() == {"product_id", "title", "category"}
+    assert catalogue.keys() == {"product_id", "title", "category", "categories"}
     assert catalogue["product_id"].numpy().tolist() == [b"p1", b"p5", b"p9"]
     assert catalogue["title"].numpy().tolist() == [b"Dome tent", b"Tent, blue", b"Wok"]
     assert learn_vocabulary(TRAIN).catalogue()["title"].numpy().tolist() == [b"", b"", b""]

@@ -38,7 +38,8 @@ def id_vectors(tower):
 
 def word_vectors(tower, words):
     """The vectors of the words, by word; that of unknown words is None's."""
-    table = tower.words.embedding.embeddings.numpy()
+    (part,) = tower.parts.values()
+    table = part.embedding.embeddings.numpy()
     return {None: table[1]} | dict(zip(words, table[2:]))
 
 

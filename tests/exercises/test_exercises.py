@@ -62,13 +62,13 @@ def test_an_answer_of_another_kind_is_told_so(exercise):
     assert exercises.check(exercise.number, nonsense).verdict == NOT_YET
 
 
-def test_numbers_without_gaps_at_least_three_a_notebook():
+def test_numbers_without_gaps_and_as_many_as_there_should_be():
     for path in NOTEBOOKS:
         own = [number for number in exercises.EXERCISES if number.startswith(path.stem[:2])]
         questions, builds = own[:3], own[3:]
         assert questions == [f"{path.stem[:2]}.{letter}" for letter in "abc"]
         assert builds == [f"{path.stem[:2]}.{place + 1}" for place in range(len(builds))]
-        assert len(builds) >= 3, path.stem
+        assert len(builds) >= (3 if path.stem < "10" else 1), path.stem
 
 
 def cells_with_checks(path):

@@ -129,13 +129,14 @@ def test_a_bad_weight_is_named(name, weight):
         StackedModel(model(), [(1.0, 1.0), pair])
 
 
-@pytest.mark.parametrize("kind", ["summary", "title", "layers"])
-def test_texts_and_layers_are_refused(kind):
+@pytest.mark.parametrize("kind", ["summary", "title", "history", "layers"])
+def test_other_columns_and_layers_are_refused(kind):
     words = learn_vocabulary(TRAIN, max_words=20)
-    user_tower = UserTower(words, summary=kind == "summary", layer_sizes=[8] if kind == "layers" else [])
+    other = {"summary": kind == "summary", "history": kind == "history"}
+    user_tower = UserTower(words, layer_sizes=[8] if kind == "layers" else [], **other)
     towers = user_tower, ProductTower(words, title=kind == "title")
     full = MultitaskModel(*towers, rating_weight=1.0, retrieval_weight=1.0, head=FactorHead(words))
-    with pytest.raises(ValueError, match="leave texts and layers out"):
+    with pytest.raises(ValueError, match="leave other columns and layers out"):
         StackedModel(full, PAIRS)
 
 

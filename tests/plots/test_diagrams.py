@@ -82,6 +82,20 @@ def test_two_towers_show_words_and_dense_layers_with_their_sizes():
     assert arrows(ax).count(("+", "dot product of two vectors of 6 numbers → one score")) == 1
 
 
+def test_two_towers_show_a_history_and_a_feature():
+    vocabulary = learn_vocabulary(REVIEWS.assign(category=["a", "b", "a"][: len(REVIEWS)], price=7.0))
+    users = UserTower(vocabulary, dim=8, history=True)
+    ax, words = diagrams.two_towers(users, ProductTower(vocabulary, dim=8, features=["category"]))
+    assert "history → 3 × 8 table, mean of products" in words
+    assert "category → 3 × 8 table, mean of categories" in words
+    assert {"lookup: 2 products, 0 for none", "lookup: 2 categories, 0 for none"} <= set(boxes(ax))
+    ax, words = diagrams.two_towers(users, ProductTower(vocabulary, dim=8, features=["price"]))
+    assert "price → a vector" in words
+    assert {"in standard deviations", "times one vector"} <= set(boxes(ax))
+    with pytest.raises(ValueError, match="the product tower reads product_id, category, price: a diagram has room for"):
+        diagrams.two_towers(users, ProductTower(vocabulary, dim=8, features=["category", "price"]))
+
+
 @pytest.mark.parametrize("text", [False, True])
 def test_the_shapes_in_the_diagram_are_those_of_the_weights(text):
     users, products = UserTower(VOCABULARY, summary=text), ProductTower(VOCABULARY, title=text)

@@ -141,6 +141,40 @@ def test_no_request_ends_the_process_and_each_gets_the_right_answer_or_an_error_
     assert answered >= 30
 
 
+HISTORIES = [(), (0,), (2,), (1, 0), (1, 1), (2, 0), (2, 1), (2, 3), (0, 2), (3, 2), (1, 2, 1), (2, 1_001)]
+
+
+def test_no_history_ends_the_process_and_each_that_fits_is_answered_as_in_memory(tmp_path):
+    server = Server(planted(history=True, features=["category"]), TRAIN)
+    folder, requests = export(server, tmp_path), []
+    users = [texts(shape, "ann", "bob") for shape in [(), (0,), (1,), (2,), (1, 1)]]
+    for user, shape in itertools.product(users, HISTORIES):
+        history = texts(shape, "rope", "", "never heard of", "\xff")
+        requests.append(("serving_default", {"user_id": user, "history": history, "k": ("int32", (), [3])}))
+        requests.append(("user_vectors", {"user_id": user, "history": history}))
+    command = [sys.executable, "-c", REQUESTS, str(folder)]
+    run = subprocess.run(command, input=json.dumps(requests), capture_output=True, text=True, timeout=600)
+    lines = run.stdout.splitlines()
+    assert run.returncode == 0, (requests[len(lines) :][:1], run.stderr[-2000:])
+    answered = 0
+    for (signature, inputs), said in zip(requests, map(json.loads, lines), strict=True):
+        shapes = [tuple(inputs[name][1]) for name in ("user_id", "history")]
+        if not (len(shapes[0]) == 1 and len(shapes[1]) == 2 and shapes[1][0] == shapes[0][0] and shapes[1][1] < 1_001):
+            assert isinstance(said, str), (inputs, said)
+            assert "[history: expected " in said or "[user_id: expected " in said, said
+            continue
+        values = {name: [text.encode("latin-1") for text in inputs[name][2]] for name in ("user_id", "history")}
+        tensors = {name: tf.constant(values[name], tf.string, inputs[name][1]) for name in values}
+        if signature == "serving_default":
+            expected = server.recommend(**tensors, k=tf.constant(3))
+            assert said["product_id"][1] == expected["product_id"].numpy().astype(str).ravel().tolist()
+            np.testing.assert_allclose(said["score"][1], expected["score"].numpy().ravel(), rtol=1e-6)
+        else:
+            np.testing.assert_allclose(said["vector"][1], server.user_vectors(**tensors)["vector"].numpy().ravel())
+        answered += 1
+    assert answered == 2 * 6
+
+
 def test_the_lookups_of_another_persons_tower_are_exported(tmp_path):
     server = Server(planted(user_tower=CountryTower, summary=True), TRAIN)
     signatures = tf.saved_model.load(str(export(server, tmp_path))).signatures

@@ -39,10 +39,11 @@ class CountryTower(UserTower):
         return super().call(features) + known[:, None] * self.shift(self.countries(features["country"]))
 
 
-def planted(*, product_bias=None, summary=False, title=False, user_tower=UserTower):
+def planted(*, product_bias=None, summary=False, title=False, user_tower=UserTower, features=(), **user_settings):
     train = TRAIN.assign(title=TRAIN["product_id"]) if title else TRAIN
     vocabulary = learn_vocabulary(train, max_words=9 if summary or title else 0)
-    towers = user_tower(vocabulary, dim=2, summary=summary), ProductTower(vocabulary, dim=2, title=title)
+    users = user_tower(vocabulary, dim=2, summary=summary, **user_settings)
+    towers = users, ProductTower(vocabulary, dim=2, title=title, features=features)
     head = FactorHead(vocabulary)
     weights = {"rating_weight": 1.0, "retrieval_weight": 1.0}
     model = MultitaskModel(*towers, head=head, product_bias=product_bias is not None, **weights)
@@ -281,3 +282,69 @@ def test_user_vectors_and_candidates_give_the_scores():
     vectors = server.user_vectors(user_id=tf.constant(["ann", "bob"]))["vector"]
     rows = pd.DataFrame({"user_id": ["ann", "bob"]})
     np.testing.assert_allclose(vectors @ server.candidate_vectors.T, model.scores(rows), rtol=1e-6)
+
+
+def with_histories():
+    """A stranger's vector is (0.5, 0.5), and a rope in the history adds (-1, 3), a tent (3, -1)."""
+    model = planted(history=True)
+    model.user_tower.parts["history"].embedding.set_weights([np.array([[0.0, 0], [0, 0], [-1, 3], [0, 0], [3, -1]])])
+    return model
+
+
+def test_a_requests_history_moves_the_user_and_is_not_recommended():
+    server = Server(with_histories(), TRAIN)
+    assert list(server.asked) == ["user_id", "history"]
+    history = tf.constant([["", "", ""], ["rope", "", ""], ["tent", "never heard of", "rope"], ["lamp", "", "soap"]])
+    products, scores, _ = ask(server, "nobody", "nobody", "nobody", "ann", k=3, history=history)
+    assert products[:2] == [["rope", "tent", "lamp"], ["soap", "lamp", "tent"]]
+    assert products[2:] == [["lamp", "soap", ""], ["rope", "", ""]]  # ann bought the tent in training
+    np.testing.assert_allclose(scores[:2], [[3.5, 2, 1.5], [3, -1.5, -2]])
+    np.testing.assert_allclose(scores[2, :2], [4.5, 3])  # the mean of two is (1, 1)
+
+
+def test_without_histories_a_request_has_none():
+    assert list(Server(planted(), TRAIN).asked) == ["user_id"]
+
+
+def test_the_server_answers_as_the_model_in_memory():
+    model = with_histories()
+    histories = [("rope",), ("tent", "rope"), ("soap", "never heard of", "soap"), ()]
+    rows = pd.DataFrame({"user_id": ["nobody", "nobody", "bob", "who?"], "history": histories})
+    padded = tf.constant([[*history, *[""] * (4 - len(history))] for history in histories])
+    products, found, _ = ask(Server(model, TRAIN), *rows["user_id"], k=4, history=padded)
+    scores = pd.DataFrame(model.scores(rows), columns=model.products)
+    bought = TRAIN.groupby("user_id")["product_id"].apply(set)
+    for row, (user, history) in enumerate(zip(rows["user_id"], histories)):
+        left = scores.loc[row].drop([*bought.get(user, set()) | set(history) - {"never heard of"}]).sort_values()[::-1]
+        assert [name for name in products[row] if name] == list(left.index)
+        np.testing.assert_allclose(found[row, : len(left)], left, rtol=1e-6)
+
+
+def test_new_products_in_a_history_are_not_recommended_and_those_with_features_have_vectors():
+    model = planted(history=True, features=["category"])
+    model.product_tower.parts["category"].embedding.set_weights([np.array([[0.0, 0], [7, 7], [1, 0]])])
+    new = pd.DataFrame({"product_id": ["bowl", "sponge"], "category": ["bath", "bath"]})
+    server = Server(model, TRAIN, new_products=new)
+    history = tf.constant([["bowl"], [""]])
+    products, scores, _ = ask(server, "nobody", "nobody", k=6, history=history)
+    assert products[0][0] == "sponge"
+    assert "bowl" not in products[0]
+    assert set(products[1][:2]) == {"bowl", "sponge"}
+    assert scores[1, 0] == (9 + 7 + 9 + 7) / 2  # the unknown id's vector and the category's, with (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("history", "sentence"),
+    [
+        (["rope", "tent"], r"history: expected the shape \[users, n\]"),
+        ("rope", r"history: expected the shape \[users, n\]"),
+        ([[["rope"]], [["tent"]]], r"history: expected the shape \[users, n\]"),
+        ([["rope"]], "history: expected the rows of user_id"),
+        ([["rope"] * 1_001] * 2, "history: expected 1000 products of each user at most"),
+    ],
+)
+def test_a_history_of_another_shape_is_refused(history, sentence):
+    server = Server(with_histories(), TRAIN)
+    users = tf.constant(["nobody", "bob"])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=sentence):
+        server.recommend(user_id=users, k=tf.constant(1), history=tf.constant(history))
