@@ -64,7 +64,7 @@ def read_train(folder: str | os.PathLike, users: Iterable[str] | None = None) ->
     """
     known = read_vocabulary(folder)
     names = {USER: np.array(["", *known.users], object), PRODUCT: np.array(["", *known.products], object)}
-    wanted = None if users is None else pd.Index(names[USER]).isin(list(users))  # by hash: np.isin compares each with each
+    wanted = None if users is None else pd.Index(names[USER]).isin(list(users))  # np.isin would compare each with each
     parts = []
     for part in itertools.chain(*shard_parts(folder)[0]):
         rows = pq.read_table(part).to_pandas()
