@@ -15,7 +15,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import HTML
 
 from recsys_teach import plots
 from recsys_teach.lab.sweep import Sweep
@@ -114,7 +113,17 @@ def _cells(kind: str, texts: Iterable[str] | Sequence[str]) -> str:
     return "".join(f'<{kind} style="{style}">{escape(str(text))}</{kind}>' for text in texts)
 
 
-def switches(board: pd.DataFrame, labels: dict[str, str]) -> HTML:
+class Shown:
+    """What a notebook shows: HTML, or the same as text."""
+
+    def __init__(self, html: str, text: str):
+        self.html, self.text = html, text
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+
+def switches(board: pd.DataFrame, labels: dict[str, str]) -> Shown:
     """Return switches for the repairs of a `repairs.repairs_board` as HTML; a table where no script runs.
 
     `labels` are the repairs in their order, with what readers call them. The parts are those but `all`.
@@ -128,4 +137,5 @@ def switches(board: pd.DataFrame, labels: dict[str, str]) -> HTML:
         for part in parts
     }
     data = {"repairs": list(labels.items()), "parts": parts, "board": numbers}
-    return HTML(_scripted("switches", SWITCHES, data, _table(pd.DataFrame(averages))))
+    table = pd.DataFrame(averages)
+    return Shown(_scripted("switches", SWITCHES, data, _table(table)), table.to_string())

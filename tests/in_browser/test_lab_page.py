@@ -258,7 +258,7 @@ def test_the_switches_say_what_each_repair_adds(browser):
     rows = dict(zip(names, hits)) | {f"worth of {repair}": 0.05 for repair in REPAIRS}
     board = pd.DataFrame({"hit@10": rows, "hit@10 low": rows, "hit@10 high": rows})
     page = new_page(browser, viewport={"width": 390, "height": 600})
-    page.set_content(lab_page.switches(pd.concat({"warm users": board}), dict(zip(REPAIRS, "abcde"))).data)
+    page.set_content(lab_page.switches(pd.concat({"warm users": board}), dict(zip(REPAIRS, "abcde"))).html)
     expect(page.locator("p")).to_have_text("hit@10 with these repairs: warm users 0.100 [0.100, 0.100]")
     here = page.locator("td:nth-child(2)")
     assert here.all_inner_texts() == ["+0.040", "+0.000", "+0.000", "+0.000", "+0.020"]
