@@ -20,11 +20,11 @@ from honest_numbers import FIRST_SEED, Rows, rows_of, together
 
 from recsys_teach import baselines, ladder
 from recsys_teach.baselines import EASE, IALS, ItemKNN, Oracle, Popularity
+from recsys_teach.consequences.feedback import ROUND, ab_test, simulate
+from recsys_teach.consequences.off_policy import off_policy_board
+from recsys_teach.consequences.reranking import CategoryPenalty, PopularityPenalty
 from recsys_teach.evaluation import SEED, activity_groups, scoreboard
-from recsys_teach.feedback import ROUND, ab_test, simulate
 from recsys_teach.files.loading import load_reviews
-from recsys_teach.off_policy import off_policy_board
-from recsys_teach.reranking import CategoryPenalty, PopularityPenalty
 from recsys_teach.schema import PRODUCT
 from recsys_teach.shop import Shop, generate_shop
 from recsys_teach.splits import Split, split_at_random, split_by_time

@@ -44,6 +44,11 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.baselines import Oracle as Oracle
     from recsys_teach.baselines import Popularity as Popularity
     from recsys_teach.baselines import RateSinceLaunch as RateSinceLaunch
+    from recsys_teach.consequences.feedback import ab_test as ab_test
+    from recsys_teach.consequences.feedback import simulate as simulate
+    from recsys_teach.consequences.off_policy import off_policy_board as off_policy_board
+    from recsys_teach.consequences.reranking import CategoryPenalty as CategoryPenalty
+    from recsys_teach.consequences.reranking import PopularityPenalty as PopularityPenalty
     from recsys_teach.evaluation import activity_groups as activity_groups
     from recsys_teach.evaluation import beats_oracle as beats_oracle
     from recsys_teach.evaluation import board_of_rows as board_of_rows
@@ -52,8 +57,6 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.features import earlier_summaries as earlier_summaries
     from recsys_teach.features import learn_vocabulary as learn_vocabulary
     from recsys_teach.features import string_tensors as string_tensors
-    from recsys_teach.feedback import ab_test as ab_test
-    from recsys_teach.feedback import simulate as simulate
     from recsys_teach.files import load_reviews as load_reviews
     from recsys_teach.files import write_amazon as write_amazon
     from recsys_teach.histories import earlier_purchases as earlier_purchases
@@ -63,12 +66,9 @@ if TYPE_CHECKING:  # for type checkers and editors; must list the same names as 
     from recsys_teach.ladder import fit_ladder as fit_ladder
     from recsys_teach.ladder import fit_model as fit_model
     from recsys_teach.multitask import MultitaskModel as MultitaskModel
-    from recsys_teach.off_policy import off_policy_board as off_policy_board
     from recsys_teach.ranking import DenseHead as DenseHead
     from recsys_teach.ranking import FactorHead as FactorHead
     from recsys_teach.ranking import RankingModel as RankingModel
-    from recsys_teach.reranking import CategoryPenalty as CategoryPenalty
-    from recsys_teach.reranking import PopularityPenalty as PopularityPenalty
     from recsys_teach.retrieval import RetrievalModel as RetrievalModel
     from recsys_teach.schema import check_reviews as check_reviews
     from recsys_teach.sharing import JointModel as JointModel
@@ -98,9 +98,9 @@ _PUBLIC = {
     "histories": ("earlier_purchases", "training_purchases"),
     "baselines": ("DampedBiases", "EASE", "IALS", "ItemKNN", "Oracle", "Popularity", "RateSinceLaunch"),
     "evaluation": ("activity_groups", "beats_oracle", "board_of_rows", "row_metrics", "scoreboard"),
-    "reranking": ("CategoryPenalty", "PopularityPenalty"),
-    "feedback": ("ab_test", "simulate"),
-    "off_policy": ("off_policy_board",),
+    "consequences.reranking": ("CategoryPenalty", "PopularityPenalty"),
+    "consequences.feedback": ("ab_test", "simulate"),
+    "consequences.off_policy": ("off_policy_board",),
     "features": ("earlier_summaries", "learn_vocabulary", "string_tensors"),
     "towers": ("ProductTower", "UserTower", "training_rows"),
     "retrieval": ("RetrievalModel",),

@@ -15,14 +15,15 @@ PACKAGE = Path(recsys_teach.__file__).parent
 # The top, downward: a file imports only from those before it.
 # fmt: off
 TOP = (
-    "_util", "backend", "schema", "shop", "splits", "histories", "baselines", "metrics", "evaluation", "reranking",
-    "feedback", "off_policy", "features", "towers", "retrieval", "ranking", "multitask", "sharing", "adapters",
+    "_util", "backend", "schema", "shop", "splits", "histories", "baselines", "metrics", "evaluation",
+    "features", "towers", "retrieval", "ranking", "multitask", "sharing", "adapters",
     "training", "ladder", "two_stages",
 )
 # fmt: on
 MAY_IMPORT = {  # each room imports itself, and these
     "plots": {"top"},
     "files": {"top"},
+    "consequences": {"top"},
     "exercises": {"top"},
     "serving": {"top"},
     "lab": {"top", "plots"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {  # each room imports itself, and these
     "cli": {"top", "plots", "files", "lab", "scale", "serving"},
 }
 NO_TENSORFLOW = {"_util", "schema", "shop", "splits", "baselines", "metrics", "evaluation", "plots", "files"} | {
-    *("histories", "reranking", "feedback", "off_policy", "exercises", "cli"),
+    *("histories", "consequences", "exercises", "cli"),
     *("lab.page", "lab.sweep", "lab.view", "lab.widgets"),
     *("scale.preparation", "scale.stages", "scale.prepared_folder", "scale.resume"),
 }

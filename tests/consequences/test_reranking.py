@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from recsys_teach.baselines import DampedBiases, Popularity
+from recsys_teach.consequences.reranking import CategoryPenalty, PopularityPenalty
 from recsys_teach.evaluation import activity_groups, row_lists, scoreboard
-from recsys_teach.reranking import CategoryPenalty, PopularityPenalty
 
 CATEGORY = {"tent": "camping", "lamp": "camping", "wok": "cooking", "pan": "cooking"}
 TRAIN = pd.DataFrame(

@@ -6,8 +6,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys_teach.baselines import ItemKNN, Oracle, Popularity
-from recsys_teach.feedback import ab_test, ratio, simulate
-from recsys_teach.off_policy import off_policy_board
+from recsys_teach.consequences.feedback import ab_test, ratio, simulate
+from recsys_teach.consequences.off_policy import off_policy_board
 from recsys_teach.shop import Shop, generate_shop
 
 DAY = pd.Timestamp("2022-01-05", tz="UTC")

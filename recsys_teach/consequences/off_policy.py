@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach._util import listed, shown
+from recsys_teach.consequences.feedback import BOUGHT, PLACES, PROPENSITY, ROUND, error_of, interval, ratio_parts
 from recsys_teach.evaluation import row_lists
-from recsys_teach.feedback import BOUGHT, PLACES, PROPENSITY, ROUND, error_of, interval, ratio_parts
 from recsys_teach.schema import PRODUCT, TIMESTAMP, USER
 
 
