@@ -126,7 +126,7 @@ def test_every_solution_is_right_in_its_cell(path):
     notebook = handout.solved(read(path))
     assert not any(cell.outputs or cell.execution_count for cell in tool.code_cells(notebook))
     cells = [cell.source for cell in tool.code_cells(notebook) if handout.CHECK.search(cell.source)]
-    assert len(cells) >= 3
+    assert len(cells) >= 1
     for source in cells:
         assert not re.search(r"= \.\.\.|return \.\.\.", source)
         namespace = {"__name__": "notebook"}
