@@ -145,7 +145,7 @@ def seed_rows(data: str, seed: int) -> tuple[Rows, pd.Series]:
     classics = classic_rows(data, FIRST_SEED if data == "movielens-time" else seed)  # whose split has no chance in it
     values = classics.values | rows.values
     new = new_products(train, test)
-    if new.any():  # as candidates, with vectors from what is known of them
+    if data.endswith("time"):  # with the new products as candidates, whose vectors are from what is known of them
         model = fitted["+ both"]
         model.add_products(test[new].drop_duplicates(PRODUCT))
         values |= rows_of({"+ both, new products": model}, train, test).values
