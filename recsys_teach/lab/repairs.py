@@ -57,7 +57,6 @@ class StackedRetrieval(tfrs.Model):
         vocabulary: of the training rows.
         l2, unknown_user_dropout: the values of these repairs where they are switched on.
         dim: length of the vectors.
-        combinations: the repairs of each model.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class StackedRetrieval(tfrs.Model):
         l2: float,
         unknown_user_dropout: float,
         dim: int = 32,
-        combinations: Sequence[Repairs] = COMBINATIONS,
     ):
         super().__init__()
         self.user_tower, self.product_tower = UserTower(vocabulary, dim=dim), ProductTower(vocabulary, dim=dim)
@@ -76,11 +74,11 @@ class StackedRetrieval(tfrs.Model):
         )
         self.like = [like]  # in a list, so that Keras doesn't train its vectors: all models start from them
         self.flags = {
-            repair: tf.constant([float(repair in some) for some in combinations], tf.float32) for repair in REPAIRS
+            repair: tf.constant([float(repair in some) for some in COMBINATIONS], tf.float32) for repair in REPAIRS
         }
         tables = self.user_tower.embedding.embeddings, self.product_tower.embedding.embeddings
         tables = tables[0], tf.pad(tables[1], [[0, 0], [0, 1]])  # the last number is the bias
-        copies = [tf.tile(table[:, None], [1, len(combinations), 1]) for table in tables]
+        copies = [tf.tile(table[:, None], [1, len(COMBINATIONS), 1]) for table in tables]
         self.user_table, self.product_table = (tf.Variable(some) for some in copies)  # [ids, models, width]
         for tower in (self.user_tower, self.product_tower):
             tower.trainable = False
@@ -144,7 +142,8 @@ def worth(values: Mapping[Repairs, Value], repairs: Sequence[str] = REPAIRS) -> 
 
     `values` has a number, or an array of numbers, for each set of the repairs.
 
-    >>> worth({frozenset(): 0.0, frozenset("a"): 4.0, frozenset("b"): 1.0, frozenset("ab"): 7.0}, "ab")
+    >>> alone = {frozenset(): 0.0, frozenset("a"): 4.0, frozenset("b"): 1.0}
+    >>> worth(alone | {frozenset("ab"): 7.0}, "ab")
     {'a': 5.0, 'b': 2.0}
     """
     found = {}

@@ -223,10 +223,12 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
     ends = [min(table["predicted"].min() for table in tables.values())]
     ends.append(max(table["predicted"].max() for table in tables.values()))
     ax.plot(ends, ends, color=GREY, linestyle="--", label="right on average")
-    for (name, table), colour, marker in zip(tables.items(), (BLUE, ORANGE), "os"):
+    for (name, table), colour, marker in zip(tables.items(), style.COLOURS, style.MARKERS):
         ax.plot(table["predicted"], table["bought"], marker=marker, color=colour, label=name)
     ax.set_xscale("log")
     ax.set_yscale("log", nonpositive="mask")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set(major_formatter="{x:g}", minor_formatter="")  # exponents would be too small to read
     style.legend_above(ax)
     tops = [
         f"{name} {table['predicted'].iloc[-1]:.2%} and {table['bought'].iloc[-1]:.2%}" for name, table in tables.items()

@@ -39,7 +39,7 @@ def tower(column, ids, dim=32, text=None, words=0, layer_sizes=()):
     return SimpleNamespace(
         columns=(column, text) if text else (column,),
         embedding=SimpleNamespace(input_dim=ids + 1, output_dim=dim),
-        words=SimpleNamespace(embedding=table) if text else None,
+        parts={text: SimpleNamespace(embedding=table)} if text else {},
         dense=layers,
     )
 
@@ -83,6 +83,8 @@ ROUNDS = pd.DataFrame(
 LOOPS = {
     name: ROUNDS + shift for shift, name in enumerate(["popularity", "EASE", "EASE, 3 random", "EASE, 3 Thompson"])
 }
+SHARES = pd.DataFrame({"predicted": np.linspace(0.01, 0.4, 10), "bought": np.linspace(0.01, 0.1, 10)})
+RELIABILITY = {"two stages": SHARES.assign(predicted=SHARES["bought"] + 0.01), "random negatives": SHARES}
 USER_TOWER, PRODUCT_TOWER = tower("user_id", 1_334), tower("product_id", 373)
 TALL_TOWER = tower("user_id", 250_000, 128, "summary", 10_000, (256, 32))
 WORD_TOWER = tower("product_id", 373, 32, "title", 200)
@@ -110,6 +112,7 @@ PICTURES = {
     "trade_off, floor": lambda train, test: plots.trade_off(PRICE, floor=("popularity", 0.174)),
     "trade_off, rival": lambda train, test: plots.trade_off(RECALL, rival=("exact", 0.91, 1), log_x=True),
     "feedback_loops": lambda train, test: plots.feedback_loops(LOOPS),
+    "reliability": lambda train, test: plots.reliability(RELIABILITY),
     "calibration": lambda train, test: plots.calibration(np.linspace(1, 5, len(test)), test["rating"]),
     "pareto": lambda train, test: plots.pareto(POINTS, FLOOR, CEILING),
     "pareto, intervals": lambda train, test: plots.pareto(WITH_ENDS, FLOOR, CEILING),
