@@ -92,7 +92,7 @@ class Peaks:
 def can_run(path: Path) -> bool:
     """False for a notebook of real reviews where these can't be had."""
     try:
-        find_sample(path.stem)
+        find_sample(path)
     except (OSError, ValueError) as error:
         print(f"{path.name} is left out: {error}")
         return False

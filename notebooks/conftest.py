@@ -7,6 +7,7 @@ from contextlib import suppress
 from difflib import unified_diff
 from functools import cache
 from itertools import zip_longest
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -124,7 +125,7 @@ def pytest_runtest_setup(item):
         return
     if failed := getattr(item.parent, "failed_cell", None):
         pytest.skip(f"{item.path.name}, cell {failed} failed")
-    if reason := _missing_sample(item.path.name):
+    if reason := _missing_sample(item.path):
         pytest.skip(reason)
 
 
@@ -134,7 +135,7 @@ def pytest_runtest_makereport(item, call):
 
 
 @cache  # asked for every cell, but downloaded once at the most
-def _missing_sample(notebook: str) -> str | None:
+def _missing_sample(notebook: Path) -> str | None:
     """Why a notebook on real reviews can't run here, if it can't."""
     from recsys_teach.files.downloads import find_sample
 

@@ -166,7 +166,7 @@ def execute_all(paths: list[Path]) -> Iterator[tuple[Path, NotebookNode]]:
 
 def _skipped(path: Path) -> bool:
     try:
-        find_sample(path.stem)
+        find_sample(path)
     except (OSError, ValueError) as error:
         print(f"{path.name} is left out: {error}")
         return True

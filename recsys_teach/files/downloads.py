@@ -1,6 +1,7 @@
 """Downloads: data sets that are fetched once, checked by their SHA-256, and kept in a cache."""
 
 import hashlib
+import json
 import os
 import sys
 import zipfile
@@ -71,10 +72,12 @@ def movielens_sample() -> tuple[bytes, bytes]:
         return _movielens_files(zipfile.Path(archive, f"{MOVIELENS_FOLDER}/"), path)
 
 
-def find_sample(notebook: str) -> None:
-    """Find or download the data set that this notebook is about, if it is about one; raise what its function raises."""
+def find_sample(notebook: Path) -> None:
+    """Find or download the data sets that this notebook's code loads; raise what their functions raise."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     for name, find in {"amazon": amazon_sample, "movielens": movielens_sample}.items():
-        if name in notebook:
+        if f'load_reviews("{name}")' in code:
             find()
 
 

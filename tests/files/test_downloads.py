@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 from full_disk import full_disk
@@ -515,3 +516,15 @@ def test_movielens_is_the_one_that_grouplens_describes(monkeypatch, tmp_path, fo
     assert (reviews["category"] == reviews["categories"].str.split("|").str[0]).all()
     without = reviews[reviews["categories"] == ""]
     assert (len(without), without["product_id"].nunique()) == (47, 34)
+
+
+@pytest.mark.parametrize(("code", "wanted"), [("", []), ("movielens", ["movielens"]), ("amazon", ["amazon"])])
+def test_a_notebook_needs_the_samples_that_its_code_loads(code, wanted, monkeypatch, tmp_path):
+    found = []
+    for name in ("amazon", "movielens"):
+        monkeypatch.setattr(downloads, f"{name}_sample", lambda name=name: found.append(name))
+    cells = [nbformat.v4.new_markdown_cell('Try load_reviews("amazon") and load_reviews("movielens").')]
+    cells += [nbformat.v4.new_code_cell(f'reviews = load_reviews("{code}")')] if code else []
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "06_movielens.ipynb")
+    downloads.find_sample(tmp_path / "06_movielens.ipynb")
+    assert found == wanted
