@@ -4,7 +4,7 @@
 function show(place, { repairs, parts, board }) {
   const on = repairs.map(() => false);
   const write = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
-  const styled = (cell) => Object.assign(cell, { style: "text-align: left; padding: .15em .8em .15em 0; white-space: nowrap" });
+  const styled = (cell) => Object.assign(cell, { style: "text-align: left; padding: .15em .8em .15em 0" });
   const signed = (gain) => `${gain < 0 ? "−" : "+"}${Math.abs(gain).toFixed(3)}`;
   const hits = (part, flags) => board[part][flags.map(Number).join("")];
   const said = write("p", "");
@@ -22,7 +22,7 @@ function show(place, { repairs, parts, board }) {
     styled(row.insertCell()).append(name);
     return parts.map((part) => {
       const here = styled(row.insertCell()), [mean, low, high] = board[part][`worth of ${repair}`];
-      styled(row.insertCell()).textContent = `${signed(mean)} [${signed(low)}, ${signed(high)}]`;
+      styled(row.insertCell()).textContent = `${signed(mean)} [${signed(low)},\u00a0${signed(high)}]`;
       return here;
     });
   });

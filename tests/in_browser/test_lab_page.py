@@ -267,6 +267,6 @@ def test_the_switches_say_what_each_repair_adds(browser):
     page.get_by_label("a").press("Space")
     expect(page.locator("p")).to_have_text("hit@10 with these repairs: warm users 0.190 [0.190, 0.190]")
     assert here.all_inner_texts() == ["+0.070", "+0.000", "+0.000", "+0.000", "+0.050"]
-    assert page.locator("td:nth-child(3)").first.inner_text() == "+0.050 [+0.050, +0.050]"
+    assert page.locator("td:nth-child(3)").first.inner_text() == "+0.050 [+0.050,\u00a0+0.050]"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()
