@@ -23,8 +23,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.baselines import Purchases
-from recsys_teach.evaluation import CELLS, scores_of
+from recsys_teach.baselines import Purchases, RateSinceLaunch
+from recsys_teach.evaluation import CELLS, best_columns, scores_of
 from recsys_teach.schema import CATEGORIES, CATEGORY, PRODUCT, TIMESTAMP, USER, first_texts
 from recsys_teach.splits import Split
 from recsys_teach.training import row_numbers
@@ -100,8 +100,7 @@ class FirstStage:
         self._sequence = product[order]
         self._of_users, self._of_products = self._line(user, when)[order], np.sort(self._line(product, when))
         self._launch = pd.Series(when).groupby(product).min().to_numpy()
-        since = len(when) - np.searchsorted(self._times, self._launch)
-        self._rate = np.log((len(when) * self._shares + 1) / (since + 200))  # as in `RateSinceLaunch`
+        self._rate = np.log(RateSinceLaunch(train).scores(train[:1])[0])
         near = csr_array((len(self.products), len(self.products)), dtype=np.float32)
         for step in range(1, min(NEAR, len(order) - 1) + 1):
             same = user[order][step:] == user[order][:-step]
@@ -141,10 +140,8 @@ class FirstStage:
         left[known[row], column] = -np.inf
         count = min(count, left.shape[1])
         first, run = _runs(left)
-        some = np.argpartition(-left[first], count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(left[first], some, axis=1), axis=1, kind="stable")
-        some = np.take_along_axis(some, order, axis=1)[run]
-        return some, np.take_along_axis(left, some, axis=1) > -np.inf
+        best = best_columns(left[first], count)[run]
+        return np.maximum(best, 0), best >= 0
 
     @property
     def names(self) -> list[str]:

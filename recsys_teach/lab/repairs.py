@@ -15,6 +15,7 @@ The worths of all repairs add up to what all of them together gain.
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import factorial
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -68,24 +69,28 @@ class StackedRetrieval(tfrs.Model):
         dim: int = 32,
     ):
         super().__init__()
-        self.user_tower, self.product_tower = UserTower(vocabulary, dim=dim), ProductTower(vocabulary, dim=dim)
-        like = RetrievalModel(
-            self.user_tower, self.product_tower, log_q=True, l2=l2, unknown_user_dropout=unknown_user_dropout
-        )
-        self.like = [like]  # in a list, so that Keras doesn't train its vectors: all models start from them
+        towers = UserTower(vocabulary, dim=dim), ProductTower(vocabulary, dim=dim)
+        like = RetrievalModel(*towers, log_q=True, l2=l2, unknown_user_dropout=unknown_user_dropout)
+        self.like = SimpleNamespace(model=like)  # so that Keras doesn't train its vectors: all models start from them
         self.flags = {
             repair: tf.constant([float(repair in some) for some in COMBINATIONS], tf.float32) for repair in REPAIRS
         }
-        tables = self.user_tower.embedding.embeddings, self.product_tower.embedding.embeddings
-        tables = tables[0], tf.pad(tables[1], [[0, 0], [0, 1]])  # the last number is the bias
+        users, products = (tower.embedding.embeddings for tower in towers)
+        tables = users, tf.pad(products, [[0, 0], [0, 1]])  # the last number is the bias
         copies = [tf.tile(table[:, None], [1, len(COMBINATIONS), 1]) for table in tables]
         self.user_table, self.product_table = (tf.Variable(some) for some in copies)  # [ids, models, width]
-        for tower in (self.user_tower, self.product_tower):
-            tower.trainable = False
+
+    @property
+    def user_tower(self) -> UserTower:
+        return self.like.model.user_tower
+
+    @property
+    def product_tower(self) -> ProductTower:
+        return self.like.model.product_tower
 
     def compute_loss(self, ids: Ids, training: bool = False) -> tf.Tensor:
         """Return the sum of the losses that each model's own `RetrievalModel.compute_loss` would return."""
-        like = self.like[0]
+        like = self.like.model
         kept = like.drop_users(ids)[USER] if training else ids[USER]
         different, column, copies = tf.unique_with_counts(ids[PRODUCT])  # a batch often holds a product several times
         users = tf.transpose(tf.gather(self.user_table, ids[USER]), [1, 0, 2])  # [models, batch, dim]
@@ -160,9 +165,7 @@ def name_of(repairs: Repairs) -> str:
     return "".join(str(int(repair in repairs)) for repair in REPAIRS)
 
 
-def repairs_board(
-    runs: Sequence[Mapping[Repairs, Any]], train: pd.DataFrame, test: pd.DataFrame, users: pd.Series | None = None
-) -> pd.DataFrame:
+def repairs_board(runs: Sequence[Mapping[Repairs, Any]], train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """Score all combinations on the test rows; return `hit@10` with 95 % intervals, by part of the test rows.
 
     The rows of the result are the combinations (see `name_of`); `worth of` each repair, over all orders; and `step` of
@@ -170,10 +173,9 @@ def repairs_board(
 
     Args:
         runs: the recommenders of each training, as `train_repairs` returns them.
-        users: names of the test rows' users for the intervals, if they aren't those of `test`.
     """
     rows = [{some: row_metrics(run[some], train, test, k=(10,)) for some in COMBINATIONS} for run in runs]
-    return board_of_combinations(rows, test[USER] if users is None else users, new_users(train, test))
+    return board_of_combinations(rows, test[USER], new_users(train, test))
 
 
 def board_of_combinations(
