@@ -34,8 +34,9 @@ COLAB_CLASSIC := $(COLAB)-classic
 ORIGINAL := $(VENV)/original
 MACOS := $(VENV)/macos-pins
 
-# Processes that the tests are dealt out to, file by file; each may take 3 GB.
+# Processes that the tests are dealt out to, file by file, each of which may take 3 GB; and kernels at a time.
 WORKERS ?= 2
+export WORKERS
 SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 # One thread in each, for together they have the cores busy already: 7 % less work. test_determinism has more.
 ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
@@ -62,7 +63,7 @@ bench: $(BENCH_READY) ## Run the benchmarks, write benchmarks/results.md
 	TQDM_DISABLE=1 $(BENCH)/bin/python benchmarks/run_all.py
 
 run: $(READY) ## Execute the notebooks, print the final scoreboard, write build/*.html
-	$(BIN)/python tools/notebook_tool.py run
+	$(ONE_THREAD) $(BIN)/python tools/notebook_tool.py run
 
 site: site-env ## Build the course as a static site: build/site/html/index.html
 	$(SITE)/bin/python tools/site_tool.py
@@ -114,10 +115,10 @@ handout: $(READY) ## Write build/handout: the notebooks without any output, to b
 	$(BIN)/python tools/handout_tool.py handout
 
 solved: $(READY) ## Write build/solved: the notebooks with all solutions, executed; each must be right
-	$(BIN)/python tools/handout_tool.py solved
+	$(ONE_THREAD) $(BIN)/python tools/handout_tool.py solved
 
 notebooks: $(READY) ## Execute the notebooks and store them with their outputs
-	$(BIN)/python tools/notebook_tool.py store
+	$(ONE_THREAD) $(BIN)/python tools/notebook_tool.py store
 
 clean-notebooks: $(READY) ## Take stderr, widget state and machine's traces out of the stored notebooks
 	$(BIN)/python tools/notebook_tool.py clean

@@ -1,6 +1,7 @@
 """Runs, stores and cleans notebooks: `python tools/notebook_tool.py run|store|clean [NOTEBOOK ...]`."""
 
 import argparse
+import asyncio
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from recsys_teach.files.downloads import find_sample
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build"
+AT_ONCE = int(os.environ.get("WORKERS", "2"))  # kernels; each may take 1.2 GB
 CELL_TIMEOUT, PATIENCE = 300, 120  # seconds for a cell; for a kernel that starts, and an output that is on its way
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
@@ -117,7 +119,7 @@ def without_outputs(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def execute(path: Path, bar: tqdm) -> NotebookNode:
+async def execute(path: Path, bar: tqdm) -> NotebookNode:
     """The notebook, run from top to bottom in a fresh kernel; progress bars inside it are silent.
 
     Raises:
@@ -138,7 +140,7 @@ def execute(path: Path, bar: tqdm) -> NotebookNode:
     if "RECSYS_TEACH_DATA" in env:
         env["RECSYS_TEACH_DATA"] = os.path.abspath(env["RECSYS_TEACH_DATA"])  # kernels work in notebooks/, not here
     try:
-        client.execute(env=env)
+        await client.async_execute(env=env)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise CellFailedError(_failure(path, client.code_cells_executed, error)) from error
     return notebook
@@ -155,13 +157,30 @@ def _failure(path: Path, number: int, error: Exception) -> str:
 
 
 def execute_all(paths: list[Path]) -> Iterator[tuple[Path, NotebookNode]]:
-    """Execute the notebooks one by one behind a progress bar, but for the one whose data can't be had."""
+    """Execute the notebooks, `AT_ONCE` at a time, but for one whose data can't be had; yield them in their order.
+
+    Raises:
+        CellFailedError: as `execute`, when it is this notebook's turn; no kernel is left.
+    """
     paths = [path for path in paths if not _skipped(path)]
     total = sum(len(code_cells(nbformat.read(path, as_version=4))) for path in paths)
-    with tqdm(total=total, unit="cell") as bar:
-        for path in paths:
+    slots, loop = asyncio.Semaphore(AT_ONCE), asyncio.new_event_loop()
+
+    async def in_turn(path: Path) -> NotebookNode:
+        async with slots:
             bar.set_description(path.stem)
-            yield path, execute(path, bar)
+            return await execute(path, bar)
+
+    with tqdm(total=total, unit="cell") as bar:
+        running = [loop.create_task(in_turn(path)) for path in paths]
+        try:
+            for path, notebook in zip(paths, running):
+                yield path, loop.run_until_complete(notebook)
+        finally:
+            for notebook in running:
+                notebook.cancel()
+            loop.run_until_complete(asyncio.gather(*running, return_exceptions=True))
+            loop.close()
 
 
 def _skipped(path: Path) -> bool:

@@ -12,7 +12,7 @@ v(S) of each set S of them, such as a hit rate,
 The worths of all repairs add up to what all of them together gain.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import product
 from math import factorial
 from types import SimpleNamespace
@@ -58,6 +58,7 @@ class StackedRetrieval(tfrs.Model):
         vocabulary: of the training rows.
         l2, unknown_user_dropout: the values of these repairs where they are switched on.
         dim: length of the vectors.
+        combinations: the sets of repairs, one for each model.
     """
 
     def __init__(
@@ -67,17 +68,18 @@ class StackedRetrieval(tfrs.Model):
         l2: float,
         unknown_user_dropout: float,
         dim: int = 32,
+        combinations: Sequence[Repairs] = COMBINATIONS,
     ):
         super().__init__()
         towers = UserTower(vocabulary, dim=dim), ProductTower(vocabulary, dim=dim)
         like = RetrievalModel(*towers, log_q=True, l2=l2, unknown_user_dropout=unknown_user_dropout)
         self.like = SimpleNamespace(model=like)  # so that Keras doesn't train its vectors: all models start from them
         self.flags = {
-            repair: tf.constant([float(repair in some) for some in COMBINATIONS], tf.float32) for repair in REPAIRS
+            repair: tf.constant([float(repair in some) for some in combinations], tf.float32) for repair in REPAIRS
         }
         users, products = (tower.embedding.embeddings for tower in towers)
         tables = users, tf.pad(products, [[0, 0], [0, 1]])  # the last number is the bias
-        copies = [tf.tile(table[:, None], [1, len(COMBINATIONS), 1]) for table in tables]
+        copies = [tf.tile(table[:, None], [1, len(combinations), 1]) for table in tables]
         self.user_table, self.product_table = (tf.Variable(some) for some in copies)  # [ids, models, width]
 
     @property
@@ -126,20 +128,28 @@ def train_repairs(
     l2: float,
     unknown_user_dropout: float,
     dim: int = 32,
+    combinations: Iterable[Set[str]] = COMBINATIONS,
     after_epoch: Callable[[int, list[Vectors]], None] | None = None,
     seed: int = 0,
     **settings: Any,
 ) -> dict[Repairs, Vectors]:
-    """Train a retrieval model with each combination of the five repairs, in one run; return them by their repairs.
+    """Train a retrieval model with each of these combinations of repairs, in one run; return them by their repairs.
 
-    Each is what `RetrievalModel` with these repairs would be after `tf.keras.utils.set_random_seed(seed)` and the same
-    `settings` of `train_model`. `after_epoch` gets the number of each epoch and the recommenders so far.
+    By itself these are all 32; name others like `[set(), {"log_q"}]`. Each is what `RetrievalModel` with these repairs
+    would be after `tf.keras.utils.set_random_seed(seed)` and the same `settings` of `train_model`. `after_epoch` gets
+    the number of each epoch and the recommenders so far.
+
+    Raises:
+        ValueError: there is no such repair.
     """
     tf.keras.utils.set_random_seed(seed)
-    stack = StackedRetrieval(vocabulary, l2=l2, unknown_user_dropout=unknown_user_dropout, dim=dim)
+    named = [frozenset(some) for some in combinations]
+    if unknown := set().union(*named) - {*REPAIRS}:
+        raise ValueError(f"there is no repair {min(unknown)!r}: expected some of {', '.join(REPAIRS)}.")
+    stack = StackedRetrieval(vocabulary, l2=l2, unknown_user_dropout=unknown_user_dropout, dim=dim, combinations=named)
     told = (lambda epoch: after_epoch(epoch, stack.recommenders())) if after_epoch else None
     train_model(stack, train, seed=seed, after_epoch=told, **settings)
-    return dict(zip(COMBINATIONS, stack.recommenders()))
+    return dict(zip(named, stack.recommenders()))
 
 
 def worth(values: Mapping[Repairs, Value], repairs: Sequence[str] = REPAIRS) -> dict[str, Value]:

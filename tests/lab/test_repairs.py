@@ -46,6 +46,19 @@ def test_each_is_the_model_that_was_trained_alone(found, repairs):
     np.testing.assert_allclose(stacked.scores(ASKED), model.scores(ASKED), atol=2e-5)
 
 
+def test_some_sets_alone_are_the_same_models(found):
+    some = [{"l2", "log_q"}, frozenset()]
+    again = train_repairs(VOCABULARY, TRAIN, dim=8, combinations=some, **VALUES, **SETTINGS)
+    assert list(again) == [frozenset(each) for each in some]
+    for repairs, model in again.items():
+        np.testing.assert_allclose(model.scores(ASKED), found[repairs].scores(ASKED), atol=2e-5)
+
+
+def test_a_repair_that_there_is_not():
+    with pytest.raises(ValueError, match="there is no repair 'logq': expected some of log_q, "):
+        train_repairs(VOCABULARY, TRAIN, combinations=[{"logq"}], **VALUES)
+
+
 def test_after_each_epoch_there_are_recommenders():
     seen = []
     train_repairs(

@@ -183,3 +183,32 @@ def test_the_tool_runs_a_notebook_in_its_own_folder(tmp_path):
     nbformat.write(new_notebook(cells=[new_code_cell("from pathlib import Path\nprint(Path.cwd())")]), path)
     ((cell,),) = [tool.code_cells(notebook) for _, notebook in tool.execute_all([path])]
     assert cell.outputs[0].text == f"{tmp_path.resolve()}\n"
+
+
+def test_notebooks_run_side_by_side_and_come_in_their_order(tmp_path):
+    """The first waits for a file that the second writes: one after the other, it would wait in vain."""
+    wait = (
+        "import time\nfrom pathlib import Path\nfor _ in range(600):\n    if Path('there').exists():\n        break\n"
+    )
+    cells = [
+        wait + "    time.sleep(0.1)\nprint(Path('there').exists())",
+        "open('there', 'w').close()\nprint('wrote it')",
+    ]
+    paths = [tmp_path / "a.ipynb", tmp_path / "b.ipynb"]
+    for path, cell in zip(paths, cells):
+        nbformat.write(new_notebook(cells=[new_code_cell(cell)]), path)
+    found = [(path, tool.code_cells(notebook)[0].outputs[0].text) for path, notebook in tool.execute_all(paths)]
+    assert found == list(zip(paths, ["True\n", "wrote it\n"]))
+
+
+def test_when_a_notebook_fails_the_kernels_of_the_others_end(tmp_path):
+    """The second notebook's kernel never ends by itself; it keeps its number in a file."""
+    waits = "import os, pathlib, time\npathlib.Path('number').write_text(str(os.getpid()))\ntime.sleep(10_000)"
+    started = "import pathlib\nwhile not pathlib.Path('number').exists():\n    pass\nint('seven')"
+    paths = [tmp_path / "a.ipynb", tmp_path / "b.ipynb"]
+    for path, cell in zip(paths, [started, waits]):
+        nbformat.write(new_notebook(cells=[new_code_cell(cell)]), path)
+    with pytest.raises(tool.CellFailedError, match="cell 1: ValueError"):
+        list(tool.execute_all(paths))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "number").read_text()), 0)
