@@ -155,6 +155,7 @@ def test_the_app_is_the_lab_without_code(tmp_path, monkeypatch):
         expect(notebook.page.get_by_text("train_sweep")).to_have_count(0)
         notebook.page.get_by_label("ratio", exact=True).press("Home")
         expect(notebook.page.locator(".lab-row")).to_contain_text("retrieval only")
+        train_by_keyboard(notebook)
         notebook.screenshot("lab-app")
         with_lab = notebook.page.locator(".jp-OutputArea", has=notebook.page.locator(".lab-row"))
         expect(with_lab.last.locator("xpath=./*")).to_have_count(1)  # no "Loading widget…" where the bar was

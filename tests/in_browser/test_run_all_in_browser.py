@@ -1,7 +1,7 @@
-"""The notebooks with widgets, run whole in JupyterLab as a learner runs them: no noise, and the widgets answer.
+"""A notebook with widgets, run whole in JupyterLab as a learner runs it: no noise, and the widgets answer.
 
-Each is run once; the tests of its widgets, by keyboard alone, use the same page. (All notebooks run under nbval, where
-a line on stderr is a failure as well. The lab of 06, whose data is a download, is tested in `test_lab_in_browser`.)
+It is run once; the tests of its widgets, by keyboard alone, use the same page. (All notebooks run under nbval, where
+a line on stderr is a failure as well. The lab of 05 and 06 is tested in `test_lab_in_browser`.)
 """
 
 import re
@@ -14,10 +14,9 @@ import pytest
 from browser import front_end
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import expect
-from test_lab_in_browser import use_the_lab
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-NAMES = ("04_ranking.ipynb", "05_multitask.ipynb")
+NAMES = ("04_ranking.ipynb",)
 WARNING = re.compile(r"\w*Warning:|WARNING|warn\(")
 BROKEN = re.compile("Loading widget|Error displaying widget|model not found", re.IGNORECASE)
 NOISY = (
@@ -125,8 +124,3 @@ def test_damping_moves_error_and_bias(run):
     expect(run.html("Damping 50: RMSE")).to_be_visible()
     run.screenshot("widget-04")
     assert run.error_outputs() == []
-
-
-@of("05_multitask.ipynb")
-def test_the_lab_moves_and_trains(run):
-    use_the_lab(run, "05")
