@@ -43,9 +43,17 @@ In a random split, the truth of a habit shop isn't strictly the ceiling. It look
 *after* a test row is often linked with it, and may be a training row. ItemKNN is still far below the truth (0.27, the
 truth 0.69). But a recommender that knows the true links *and* the user's next training row is above it (0.76; its hit@1
 is twice the truth's): `tests/core/test_leaks.py` shows it.
+
+**Large shops.** Up to four million cells of users × products, all cells get a random number at each purchase
+(`_draw_in_steps`). Larger shops are drawn in another way with the same distribution (`_draw_by_user`), in which the
+time of a purchase hardly depends on the number of products, and the memory not on the number of cells.
 """
 
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -59,21 +67,49 @@ AVERAGE, SLOPE, NOISE = 3.6, 2.0, 0.7  # stars
 GOES_WITH, SAME_CATEGORY = 0.7, 0.2  # shares of the purchases in a habit shop; the rest is popularity
 RECENCY = np.array([3.0, 2.0, 1.0])  # weights of the last purchases, the latest first
 STYLES, STYLE_SPREAD = 12, 0.5  # hidden styles in a habit shop; stars
-CELLS = 500_000  # of users and products that are drawn for at once: 4 MB as float64
+SMALL = 4_000_000  # cells of users × products; larger shops are drawn in another way
+CELLS = 500_000  # of a smaller shop that are drawn for at once: 4 MB as float64
+TRIES = 20  # to draw what the user doesn't own, before the others are added up
 FIRST_DAY, DAYS = pd.Timestamp("2022-01-01", tz="UTC"), 730.0
 
 
 @dataclass(frozen=True)
+class Factors:
+    """A table of users × products as the product of two thin ones, so that any part of it can be made on demand."""
+
+    users: np.ndarray  # [users, k]
+    products: np.ndarray  # [products, k]
+
+    def rows(self, users: np.ndarray | slice) -> np.ndarray:
+        """Return the rows of these users, `[len(users), products]`."""
+        return self.users[users] @ self.products.T
+
+    def cells(self, users: np.ndarray, products: np.ndarray) -> np.ndarray:
+        """Return one cell of each pair of a user and a product, `[len(users)]`."""
+        return np.einsum("nk,nk->n", self.users[users], self.products[products])
+
+
+@dataclass(frozen=True)
 class Shop:
-    """A generated shop: the visible part (`reviews`, `products`, `users`) and the hidden truth (the arrays)."""
+    """A generated shop: the visible part (`reviews`, `products`, `users`) and the hidden truth (the rest)."""
 
     reviews: pd.DataFrame  # the reviews table, ordered by time; the rating of an unrated purchase is NaN
     products: pd.DataFrame  # product_id, title, category, launched (UTC)
     users: pd.DataFrame  # user_id, joined (UTC)
-    attraction: np.ndarray  # [users, products], exponent on the middle day; in a habit shop, popularity in every row
+    attraction_factors: Factors  # of the exponent on the middle day
     trend: np.ndarray  # [products], change of the exponent from the first day to the last
-    mean_rating: np.ndarray  # [users, products], before noise, rounding and clipping
+    rating_factors: Factors  # of the mean rating
     links: csr_array | None = None  # [products, products], in a habit shop: what goes with what; each row sums to 1
+
+    @property
+    def attraction(self) -> np.ndarray:
+        """The exponent on the middle day, `[users, products]`; in a habit shop, popularity in every row."""
+        return self.attraction_factors.rows(slice(None))
+
+    @property
+    def mean_rating(self) -> np.ndarray:
+        """The mean rating before noise, rounding and clipping, `[users, products]`."""
+        return self.rating_factors.rows(slice(None))
 
     def purchase_probability(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return P(product | user, time of the row), `[rows, products]`; 0 for products that weren't launched yet.
@@ -84,7 +120,7 @@ class Shop:
         is among the training rows: see the module's docstring.
         """
         user, day = _places(self.users[USER], reviews[USER]), _days(reviews[TIMESTAMP])
-        logits = self.attraction[user]  # a copy, and the softmax is made in it
+        logits = self.attraction_factors.rows(user)  # the softmax is made in it
         logits += self.trend * (day[:, None] / DAYS - 0.5)
         logits[day[:, None] < _days(self.products["launched"])] = -np.inf
         if self.links is None:
@@ -113,9 +149,9 @@ class Shop:
 
     def expected_rating(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return E[stars | user, product] after rounding and clipping, `[rows]`."""
-        columns = _places(self.products[PRODUCT], reviews[PRODUCT])
-        mean = self.mean_rating[_places(self.users[USER], reviews[USER]), columns]
-        return 1 + sum(ndtr((mean - (stars - 0.5)) / NOISE) for stars in (2, 3, 4, 5))
+        user, product = _places(self.users[USER], reviews[USER]), _places(self.products[PRODUCT], reviews[PRODUCT])
+        mean = self.rating_factors.cells(user, product)
+        return 1 + np.sum([ndtr((mean - (stars - 0.5)) / NOISE) for stars in (2, 3, 4, 5)], axis=0)
 
 
 def generate_shop(
@@ -152,34 +188,36 @@ def generate_shop(
     if kind == "taste":
         taste = _unit(rng.dirichlet(np.full(8, 0.3), users) + 0.1 * rng.standard_normal((users, 8)))
         nature = _unit(np.eye(8)[categories] + 0.3 * rng.standard_normal((products, 8)))
-        affinity = taste @ nature.T
-        attraction = taste_strength * affinity + popularity_skew * rng.standard_normal(products)
-        liking = SLOPE * (affinity - 0.3)
+        popularity = popularity_skew * rng.standard_normal(products)
+        attraction = Factors(_columns(taste_strength * taste, 1), _columns(nature, popularity))
+        likes, liked, average = SLOPE * taste, nature, AVERAGE - SLOPE * 0.3
     else:
-        attraction = np.broadcast_to(popularity_skew * rng.standard_normal(products), (users, products))
+        popularity = popularity_skew * rng.standard_normal(products)
+        attraction = Factors(np.ones((users, 1)), popularity[:, None])
         links = _links(rng, categories)
-        styles = rng.integers(STYLES, size=products)
-        liking = rng.normal(0, STYLE_SPREAD, (users, STYLES))[:, styles]
+        liked = np.eye(STYLES)[rng.integers(STYLES, size=products)]
+        likes, average = rng.normal(0, STYLE_SPREAD, (users, STYLES)), AVERAGE
     trend = drift * more.standard_normal(products)
     quality, generosity = rng.normal(0, 0.3, products), rng.normal(0, 0.3, users)
-    mean_rating = AVERAGE + liking + quality + generosity[:, None]
+    mean_rating = Factors(_columns(likes, 1, generosity), _columns(liked, average + quality, 1))
 
     launched = np.where(rng.random(products) < 0.75, 0.0, rng.uniform(0, DAYS, products))
     joined = np.where(rng.random(users) < 0.3, 0.0, rng.uniform(0, 0.95 * DAYS, users))
     counts = np.clip(rng.poisson(reviews_per_user * rng.gamma(2.0, 0.5, users)), 2, max(2, products // 2))
     who, what, when = _purchases(rng, attraction, trend, counts, joined, launched, links, categories)
-    stars = np.clip(np.rint(mean_rating[who, what] + rng.normal(0, NOISE, len(who))), 1, 5)
+    stars = np.clip(np.rint(mean_rating.cells(who, what) + rng.normal(0, NOISE, len(who))), 1, 5)
     rated = more.random(len(who)) < rated_share
 
     catalogue = make_catalogue(rng, categories).assign(launched=_dates(launched))
     people = pd.DataFrame({USER: [f"U{u:05d}" for u in range(users)], "joined": _dates(joined)})
+    summaries = write_summaries(rng, stars, catalogue, what)
     bought = catalogue.iloc[what].reset_index(drop=True)
     reviews = pd.DataFrame(
         {
             USER: people[USER].to_numpy()[who],
             PRODUCT: bought[PRODUCT],
             RATING: np.where(rated, stars, np.nan),
-            SUMMARY: np.where(rated, write_summaries(rng, stars, bought), ""),
+            SUMMARY: np.where(rated, summaries, ""),
             TIMESTAMP: _dates(when),
             TITLE: bought[TITLE],
             CATEGORY: bought[CATEGORY],
@@ -226,6 +264,11 @@ def _places(known: pd.Series, wanted: pd.Series) -> np.ndarray:
         unknown = wanted.iloc[int((places < 0).argmax())]
         raise ValueError(f"this shop has no {wanted.name} {unknown!r}: its truth is about its own reviews only.")
     return places
+
+
+def _columns(vectors: np.ndarray, *more: np.ndarray | float) -> np.ndarray:
+    """Return the vectors with more columns; a number fills a column."""
+    return np.column_stack([vectors, *(np.broadcast_to(column, len(vectors)) for column in more)])
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -275,26 +318,33 @@ def habit_probability(logits: np.ndarray, last: np.ndarray, links: csr_array, ca
 
 
 def _purchases(rng, attraction, trend, counts, joined, launched, links, categories):
-    """Draw every user's purchases in order of time; return three arrays: user, product, day.
-
-    The n-th purchase of all users is one step, in blocks of users that bound the memory. Adding Gumbel noise to the
-    logits and taking the largest draws from their softmax. Products that aren't launched or are owned are excluded.
-    """
+    """Draw every user's purchases in order of time; return three arrays: user, product, day."""
     span = rng.exponential(200.0, len(counts))
     times = [
         np.sort(start + rng.random(n) * min(length, DAYS - start)) for n, start, length in zip(counts, joined, span)
     ]
     if links is not None:
         times = [_a_second_apart(days) for days in times]
-    bought, (who, what, when) = np.zeros(attraction.shape, bool), ([], [], [])
-    last = np.full((len(counts), len(RECENCY)), -1)  # purchases of each user
-    block_rows = max(1, CELLS // attraction.shape[1])
+    draw = _draw_in_steps if len(counts) * len(trend) <= SMALL else _draw_by_user
+    return draw(rng, attraction, trend, times, launched, links, categories)
+
+
+def _draw_in_steps(rng, attraction, trend, times, launched, links, categories):
+    """Draw the n-th purchase of all users in one step, in blocks of users that bound the memory.
+
+    Adding Gumbel noise to the logits and taking the largest draws from their softmax. Products that aren't launched or
+    are owned are excluded.
+    """
+    counts = np.array([len(days) for days in times])
+    bought, (who, what, when) = np.zeros((len(times), len(trend)), bool), ([], [], [])
+    last = np.full((len(times), len(RECENCY)), -1)  # purchases of each user
+    block_rows = max(1, CELLS // len(trend))
     for step in range(counts.max()):
         everybody = np.flatnonzero(counts > step)
         for users in np.split(everybody, range(block_rows, len(everybody), block_rows)):
             now = np.array([times[user][step] for user in users])
             out_of_reach = bought[users] | (launched > now[:, None])
-            logits = attraction[users] + trend * (now[:, None] / DAYS - 0.5)
+            logits = attraction.rows(users) + trend * (now[:, None] / DAYS - 0.5)
             if links is not None:
                 logits[out_of_reach] = -np.inf
                 with np.errstate(divide="ignore", invalid="ignore"):  # log(0), and users for whom nothing is in reach
@@ -306,6 +356,96 @@ def _purchases(rng, attraction, trend, counts, joined, launched, links, categori
             last[users] = np.column_stack([picks, last[users, :-1]])
             who.append(users), what.append(picks), when.append(now)
     return np.concatenate(who), np.concatenate(what), np.concatenate(when)
+
+
+def _draw_by_user(rng, attraction, trend, times, launched, links, categories):
+    """Draw all purchases of a user, then those of the next one, from products in the order of their launch."""
+    order = np.argsort(launched, kind="stable")
+    products, trend, launched = attraction.products[order], trend[order], launched[order]
+    numbers = np.arange(len(order))
+    who, what, when = [], [], []
+    if links is not None:
+        popularity = _Stock(numbers, products[:, 0], trend)
+        draw = _habit(popularity, links[order][:, order], categories[order])
+    for user, days in enumerate(times):
+        if links is None:
+            draw = _Stock(numbers, products @ attraction.users[user], trend).draw
+        basket = {}  # product: day, the latest purchase last
+        for day, reach in zip(days.tolist(), np.searchsorted(launched, days, side="right").tolist()):
+            product = draw(rng, basket, day, reach)
+            if product is not None:
+                basket[product] = day
+        who.append(np.full(len(basket), user)), what.append(list(basket)), when.append(list(basket.values()))
+    return np.concatenate(who), order[np.concatenate(what)], np.concatenate(when)
+
+
+class _Stock:
+    """Some products of a shop, to draw one from the softmax of their logits.
+
+    Products are numbered in the order of their launch, so those that are launched are the first ones of each array. A
+    draw looks up a random number in the cumulative sums of weights that hold for all days: the largest that each
+    product has on any of them. What is owned already is drawn again, and with drift so is a product in proportion to
+    what its weight on the day lacks.
+    """
+
+    def __init__(self, numbers: np.ndarray, logits: np.ndarray, trend: np.ndarray):
+        self.numbers, self.logits, self.trend = numbers, logits, trend  # [products], the numbers in ascending order
+        largest = logits + np.abs(trend) / 2
+        self.sums = np.exp(largest - largest.max()).cumsum()
+
+    def draw(self, rng: np.random.Generator, owned: Collection[int], day: float, reach: int) -> int | None:
+        """Return the number of a product below `reach` that isn't owned; None if there is none."""
+        launched, time = int(self.numbers.searchsorted(reach)), day / DAYS - 0.5
+        if not launched:
+            return None
+        total = self.sums[launched - 1]
+        for _ in range(TRIES):
+            place = int(self.sums.searchsorted(rng.random() * total, side="right"))
+            if place < launched and (number := int(self.numbers[place])) not in owned:
+                trend = self.trend[place]
+                if rng.random() < math.exp(trend * time - abs(trend) / 2):
+                    return number
+        free = np.flatnonzero(~np.isin(self.numbers[:launched], list(owned)))
+        if not len(free):
+            return None
+        logits = self.logits[free] + self.trend[free] * time
+        sums = np.exp(logits - logits.max()).cumsum()
+        return int(self.numbers[free[sums.searchsorted(rng.random() * sums[-1], side="right")]])
+
+
+def _habit(popularity: _Stock, links: csr_array, categories: np.ndarray) -> Callable[..., int | None]:
+    """Return a function that draws as `_Stock.draw` does, from the purchase probabilities of a habit shop.
+
+    It draws one of the three parts of the mixture, then from this part. A linked product that can't be bought, or a
+    category of which nothing is left, leads to another draw of the part, as the probabilities are divided by their sum.
+    """
+    linked = np.split(links.indices, links.indptr[1:-1])  # with each product
+    category = {
+        one: _Stock(numbers, popularity.logits[numbers], popularity.trend[numbers])
+        for one in np.unique(categories)
+        for numbers in [np.flatnonzero(categories == one)]
+    }
+    recency = np.cumsum(RECENCY)
+
+    def draw(rng: np.random.Generator, owned: dict[int, float], day: float, reach: int) -> int | None:
+        last = list(islice(reversed(owned), len(RECENCY)))  # the latest first
+        while last:
+            part = rng.random()
+            product: int | None
+            if part < GOES_WITH:
+                goes_with = linked[last[bisect_right(recency, rng.random() * recency[len(last) - 1])]]
+                product = int(goes_with[int(rng.random() * len(goes_with))])
+                if product < reach and product not in owned:
+                    return product
+            elif part < GOES_WITH + SAME_CATEGORY:
+                product = category[categories[last[0]]].draw(rng, owned, day, reach)
+                if product is not None:
+                    return product
+            else:
+                break
+        return popularity.draw(rng, owned, day, reach)
+
+    return draw
 
 
 def _a_second_apart(days: np.ndarray) -> np.ndarray:
@@ -352,8 +492,13 @@ def make_catalogue(rng, categories: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[PRODUCT, TITLE, CATEGORY, "noun"])
 
 
-def write_summaries(rng, stars: np.ndarray, bought: pd.DataFrame) -> list[str]:
-    """Return a line about each bought product, in a tone that fits the stars."""
-    phrase = rng.integers(3, size=len(stars))
-    nouns, categories = bought["noun"], bought[CATEGORY]
-    return [PHRASES[int(s)][p].format(noun=n, category=c) for s, p, n, c in zip(stars, phrase, nouns, categories)]
+def write_summaries(rng, stars: np.ndarray, catalogue: pd.DataFrame, what: np.ndarray) -> np.ndarray:
+    """Return a line about each bought product, a row of the catalogue, in a tone that fits the stars."""
+    lines = np.array(
+        [
+            [[phrase.format(noun=noun, category=category) for phrase in PHRASES[tone]] for tone in sorted(PHRASES)]
+            for noun, category in zip(catalogue["noun"], catalogue[CATEGORY])
+        ],
+        dtype=object,
+    )
+    return lines[what, stars.astype(int) - 1, rng.integers(3, size=len(stars))]

@@ -1,5 +1,7 @@
 """The simulated shop, its log, the A/B test and the estimates from a log: on shops whose truth is planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from scipy.sparse import csr_array
 from recsys_teach.baselines import ItemKNN, Oracle, Popularity
 from recsys_teach.consequences.feedback import ab_test, ratio, simulate
 from recsys_teach.consequences.off_policy import off_policy_board
-from recsys_teach.shop import Shop, generate_shop
+from recsys_teach.shop import Factors, Shop, generate_shop
 
 DAY = pd.Timestamp("2022-01-05", tz="UTC")
 
@@ -30,7 +32,10 @@ def planted_shop(chances, start):
     )
     people = pd.DataFrame({"user_id": users, "joined": DAY})
     with np.errstate(divide="ignore"):
-        return Shop(reviews, catalogue, people, np.log(chances), np.zeros(len(products)), np.full(chances.shape, 3.0))
+        logits = np.maximum(np.log(chances), -1_000)  # for "never": its exp is 0, and it can be multiplied by 0
+    attraction = Factors(logits, np.eye(len(products)))
+    three_stars = Factors(np.full((len(users), 1), 3.0), np.ones((len(products), 1)))
+    return Shop(reviews, catalogue, people, attraction, np.zeros(len(products)), three_stars)
 
 
 class InOrder:
@@ -161,7 +166,7 @@ def test_the_recommender_is_fitted_again_on_all_purchases():
 def test_in_a_habit_shop_wants_follow_the_last_purchase():
     links = csr_array(np.roll(np.eye(12), 1, axis=1))  # each product goes with the next one
     plain = planted_shop(np.full((200, 12), 1 / 12), [(user, 0) for user in range(200)])
-    shop = Shop(plain.reviews, plain.products, plain.users, plain.attraction, plain.trend, plain.mean_rating, links)
+    shop = replace(plain, links=links)
     bought = simulate(shop, Popularity, rounds=2, organic=1).reviews
     for number, product in ((1, "p01"), (2, "p02")):
         share = (bought.loc[bought["round"] == number, "product_id"] == product).mean()

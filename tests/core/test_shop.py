@@ -1,16 +1,19 @@
 """The generated shop keeps its own rules, and its reviews are drawn from the truth that it states."""
 
 import hashlib
+import tracemalloc
 from collections import defaultdict
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chi2_contingency, norm
+from scipy.sparse import csr_array
+from scipy.stats import chi2_contingency, chisquare, norm
 
 from recsys_teach import shop as shop_module
 from recsys_teach.schema import check_reviews
-from recsys_teach.shop import NOISE, generate_shop
+from recsys_teach.shop import NOISE, Factors, generate_shop, habit_probability
 
 FIRST_DAY = pd.Timestamp("2022-01-01", tz="UTC")
 
@@ -33,6 +36,12 @@ def habit():
 @pytest.fixture(params=KINDS)
 def each_shop(request, shop, habit):
     return {"taste": shop, "habit": habit}[request.param]
+
+
+@pytest.fixture(params=[shop_module.SMALL, 0], ids=["in steps", "by user"])
+def sampler(request, monkeypatch):
+    """Shops are drawn as small ones are, or as large ones."""
+    monkeypatch.setattr(shop_module, "SMALL", request.param)
 
 
 def columns_of(shop, reviews):
@@ -65,6 +74,7 @@ def assert_bought_as_often(probability, bought):
 
 
 @both_kinds
+@pytest.mark.usefixtures("sampler")
 def test_the_same_seed_gives_the_same_shop(kind):
     one, two = (generate_shop(kind=kind, users=80, products=40, seed=3) for _ in range(2))
     pd.testing.assert_frame_equal(one.reviews, two.reviews)
@@ -277,6 +287,7 @@ def test_a_product_is_on_sale_from_the_second_of_its_launch(shop):
         {"kind": "habit", "drift": 3},
     ],
 )
+@pytest.mark.usefixtures("sampler")
 def test_products_are_bought_as_often_as_their_probability_says(arguments):
     shop = generate_shop(users=2_000, products=24, reviews_per_user=4, seed=1, **arguments)
     bought = columns_of(shop, shop.reviews)
@@ -366,6 +377,7 @@ def test_a_stranger_is_refused(each_shop, truth):
 
 @both_kinds
 @pytest.mark.parametrize(("products", "seed"), [(2, 0), (4, 0), (8, 1), (16, 8)])
+@pytest.mark.usefixtures("sampler")
 def test_a_small_shop_keeps_the_rules(products, seed, kind):
     shop = generate_shop(kind=kind, users=50, products=products, seed=seed)
     assert not shop.reviews.duplicated(["user_id", "product_id"]).any()
@@ -419,6 +431,114 @@ def test_an_unknown_kind_is_refused_with_the_two_that_there_are(kind):
 def test_taste_strength_is_refused_where_taste_decides_no_purchases():
     with pytest.raises(ValueError, match=r"^taste_strength is 2\.0: leave it out"):
         generate_shop(kind="habit", taste_strength=2.0)
+
+
+# Large shops: another sampler, and no array of users × products.
+
+# Six products, two of which are launched later, of two categories, in a ring of links.
+LAUNCHED, CATEGORIES = np.array([300.0, 0.0, 0.0, 500.0, 0.0, 0.0]), np.array([0, 0, 0, 1, 1, 1])
+LOGITS, TREND = np.array([0.5, 1.5, 0.0, 1.0, -0.5, 0.3]), np.array([2.0, -3.0, 1.0, 0.0, 4.0, -1.0])
+RING = (np.roll(np.eye(6), 1, axis=1) + np.roll(np.eye(6), -1, axis=1)) / 2
+samplers = pytest.mark.parametrize("draw", [shop_module._draw_in_steps, shop_module._draw_by_user])
+
+
+def drawn_baskets(draw, kind, days, *, users, logits=LOGITS, trend=TREND):
+    """What each user buys who comes on these days, in the order of the purchases."""
+    links = csr_array(RING) if kind == "habit" else None
+    same_for_all = Factors(np.ones((users, 1)), logits[:, None])
+    times = [np.array(days)] * users
+    drawn = draw(np.random.default_rng(7), same_for_all, trend, times, LAUNCHED, links, CATEGORIES)
+    baskets = [[] for _ in range(users)]
+    for day, user, product in sorted(zip(drawn[2], drawn[0], drawn[1])):
+        assert LAUNCHED[product] <= day
+        baskets[user].append(int(product))
+    return baskets
+
+
+def probability_of(basket, days, kind, trend):
+    """The probability that a user buys these products on these days, one after the other."""
+    total = 1.0
+    for step, (product, day) in enumerate(zip(basket, days)):
+        logits = LOGITS + trend * (day / 730 - 0.5)
+        logits[day < LAUNCHED] = -np.inf
+        logits[list(basket[:step])] = -np.inf
+        chances = np.exp(logits) / np.exp(logits).sum()
+        if kind == "habit":
+            last = np.array([[*basket[:step][::-1], -1, -1, -1][:3]])
+            chances = habit_probability(logits[None], last, csr_array(RING), CATEGORIES)[0]
+        total *= chances[product]
+    return total
+
+
+@pytest.mark.parametrize(
+    ("draw", "tries"), [(shop_module._draw_in_steps, 20), *((shop_module._draw_by_user, tries) for tries in (0, 1, 20))]
+)
+@both_kinds
+@pytest.mark.parametrize("drift", [0, 1])
+def test_whole_baskets_are_as_frequent_as_the_truth_says(monkeypatch, draw, kind, drift, tries):
+    monkeypatch.setattr(shop_module, "TRIES", tries)
+    days, users, trend = (100.0, 200.0, 400.0, 700.0), 5_000, drift * TREND
+    expected = {basket: users * probability_of(basket, days, kind, trend) for basket in permutations(range(6), 4)}
+    assert sum(expected.values()) == pytest.approx(users)
+    found = pd.Series([tuple(basket) for basket in drawn_baskets(draw, kind, days, users=users, trend=trend)])
+    table = pd.DataFrame({"expected": expected, "found": found.value_counts()}).fillna(0)
+    assert table.loc[table["expected"] == 0, "found"].sum() == 0
+    table = table.groupby(np.where(table["expected"] < 5, -1, np.arange(len(table)))).sum()  # the rare ones are one
+    assert len(table) > 40
+    assert chisquare(table["found"], table["expected"]).pvalue > 1e-3
+
+
+@samplers
+@both_kinds
+def test_who_owns_all_but_one_buys_that_one_and_then_nothing(draw, kind):
+    unlikely = np.array([0.0, 50.0, 0.0, 0.0, -50.0, -800.0])
+    baskets = drawn_baskets(draw, kind, [600.0 + day for day in range(8)], users=50, logits=unlikely, trend=0 * TREND)
+    assert all(sorted(basket) == list(range(6)) for basket in baskets)
+    if kind == "taste":
+        assert all(basket[-2:] == [4, 5] for basket in baskets)
+
+
+@samplers
+@both_kinds
+def test_where_everything_on_sale_is_owned_users_wait_for_the_next_launch(draw, kind):
+    days = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 299.0, 300.0, 301.0, 499.0, 500.0]
+    for basket in drawn_baskets(draw, kind, days, users=50):
+        assert sorted(basket[:4]) == [1, 2, 4, 5]
+        assert basket[4:] == [0, 3]
+
+
+def test_a_shop_of_more_cells_than_small_is_drawn_by_user(monkeypatch):
+    usual = generate_shop(users=80, products=40, seed=3)
+    monkeypatch.setattr(shop_module, "SMALL", 80 * 40)
+    pd.testing.assert_frame_equal(generate_shop(users=80, products=40, seed=3).reviews, usual.reviews)
+    monkeypatch.setattr(shop_module, "SMALL", 80 * 40 - 1)
+    other = generate_shop(users=80, products=40, seed=3)
+    pd.testing.assert_frame_equal(other.users, usual.users)
+    assert len(other.reviews) == len(usual.reviews)
+    assert not other.reviews["product_id"].equals(usual.reviews["product_id"])
+
+
+def test_rows_and_cells_of_factors_by_hand():
+    factors = Factors(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0], [7.0, 8.0], [0.0, 1.0]]))
+    np.testing.assert_array_equal(factors.rows(np.array([1, 0])), [[39, 53, 4], [17, 23, 2]])
+    np.testing.assert_array_equal(factors.cells(np.array([1, 0, 1]), np.array([0, 1, 2])), [39, 23, 4])
+
+
+@both_kinds
+def test_a_large_shop_and_its_truth_take_less_than_its_cells(kind):
+    users, products = 3_000, 3_000
+    tracemalloc.start()
+    try:
+        shop = generate_shop(kind=kind, users=users, products=products, reviews_per_user=2, seed=1)
+        rows = shop.reviews[::300]
+        probability = shop.purchase_probability(rows)
+        expected = shop.expected_rating(shop.reviews)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * users * products  # bytes; a table of floats has 8 for each cell
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    assert shop.reviews["rating"].mean() == pytest.approx(expected.mean(), abs=0.05)
 
 
 # The habit shop: purchases follow the last purchases.
