@@ -44,9 +44,9 @@ In a random split, the truth of a habit shop isn't strictly the ceiling. It look
 truth 0.69). But a recommender that knows the true links *and* the user's next training row is above it (0.76; its hit@1
 is twice the truth's): `tests/core/test_leaks.py` shows it.
 
-**Large shops.** Up to four million cells of users × products, all cells get a random number at each purchase
-(`_draw_in_steps`). Larger shops are drawn in another way with the same distribution (`_draw_by_user`), in which the
-time of a purchase hardly depends on the number of products, and the memory not on the number of cells.
+**Large shops.** Up to four million cells of users × products, each step draws the next purchase of all users, with a
+random number for every cell (`_draw_in_steps`). Larger shops are drawn user by user, with a few random numbers for each
+purchase: another way to draw from the same distribution (`_draw_by_user`).
 """
 
 import math
@@ -67,9 +67,9 @@ AVERAGE, SLOPE, NOISE = 3.6, 2.0, 0.7  # stars
 GOES_WITH, SAME_CATEGORY = 0.7, 0.2  # shares of the purchases in a habit shop; the rest is popularity
 RECENCY = np.array([3.0, 2.0, 1.0])  # weights of the last purchases, the latest first
 STYLES, STYLE_SPREAD = 12, 0.5  # hidden styles in a habit shop; stars
-SMALL = 4_000_000  # cells of users × products; larger shops are drawn in another way
+SMALL = 4_000_000  # users × products; larger shops are drawn user by user
 CELLS = 500_000  # of a smaller shop that are drawn for at once: 4 MB as float64
-TRIES = 20  # to draw what the user doesn't own, before the others are added up
+TRIES = 20  # draws from a user's products before those that are owned are left out
 FIRST_DAY, DAYS = pd.Timestamp("2022-01-01", tz="UTC"), 730.0
 
 
@@ -103,7 +103,10 @@ class Shop:
 
     @property
     def attraction(self) -> np.ndarray:
-        """The exponent on the middle day, `[users, products]`; in a habit shop, popularity in every row."""
+        """The exponent on the middle day, `[users, products]`; in a habit shop, popularity in every row.
+
+        This and `mean_rating` compute the whole table, 2 GB in a shop of 50,000 users and 5,000 products.
+        """
         return self.attraction_factors.rows(slice(None))
 
     @property
@@ -189,7 +192,7 @@ def generate_shop(
         taste = _unit(rng.dirichlet(np.full(8, 0.3), users) + 0.1 * rng.standard_normal((users, 8)))
         nature = _unit(np.eye(8)[categories] + 0.3 * rng.standard_normal((products, 8)))
         popularity = popularity_skew * rng.standard_normal(products)
-        attraction = Factors(_columns(taste_strength * taste, 1), _columns(nature, popularity))
+        attraction = Factors(_with_columns(taste_strength * taste, 1), _with_columns(nature, popularity))
         likes, liked, average = SLOPE * taste, nature, AVERAGE - SLOPE * 0.3
     else:
         popularity = popularity_skew * rng.standard_normal(products)
@@ -199,7 +202,7 @@ def generate_shop(
         likes, average = rng.normal(0, STYLE_SPREAD, (users, STYLES)), AVERAGE
     trend = drift * more.standard_normal(products)
     quality, generosity = rng.normal(0, 0.3, products), rng.normal(0, 0.3, users)
-    mean_rating = Factors(_columns(likes, 1, generosity), _columns(liked, average + quality, 1))
+    mean_rating = Factors(_with_columns(likes, 1, generosity), _with_columns(liked, average + quality, 1))
 
     launched = np.where(rng.random(products) < 0.75, 0.0, rng.uniform(0, DAYS, products))
     joined = np.where(rng.random(users) < 0.3, 0.0, rng.uniform(0, 0.95 * DAYS, users))
@@ -266,7 +269,7 @@ def _places(known: pd.Series, wanted: pd.Series) -> np.ndarray:
     return places
 
 
-def _columns(vectors: np.ndarray, *more: np.ndarray | float) -> np.ndarray:
+def _with_columns(vectors: np.ndarray, *more: np.ndarray | float) -> np.ndarray:
     """Return the vectors with more columns; a number fills a column."""
     return np.column_stack([vectors, *(np.broadcast_to(column, len(vectors)) for column in more)])
 
@@ -380,12 +383,13 @@ def _draw_by_user(rng, attraction, trend, times, launched, links, categories):
 
 
 class _Stock:
-    """Some products of a shop, to draw one from the softmax of their logits.
+    """Some products of a shop, to draw one from the softmax of their logits on a day.
 
     Products are numbered in the order of their launch, so those that are launched are the first ones of each array. A
-    draw looks up a random number in the cumulative sums of weights that hold for all days: the largest that each
-    product has on any of them. What is owned already is drawn again, and with drift so is a product in proportion to
-    what its weight on the day lacks.
+    random number is looked up in the cumulative sums of their weights; what is owned is rejected, and another number
+    looked up. With drift the weights are the largest that each product has on any day, and a product is rejected with
+    the probability that makes up for the difference. If every try is rejected, the sums are made anew, of the weights
+    on that day, without what is owned.
     """
 
     def __init__(self, numbers: np.ndarray, logits: np.ndarray, trend: np.ndarray):
