@@ -51,7 +51,7 @@ purchase: another way to draw from the same distribution (`_draw_by_user`).
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -378,8 +378,10 @@ def _draw_by_user(rng, attraction, trend, times, launched, links, categories):
             product = draw(rng, basket, day, reach)
             if product is not None:
                 basket[product] = day
-        who.append(np.full(len(basket), user)), what.append(list(basket)), when.append(list(basket.values()))
-    return np.concatenate(who), order[np.concatenate(what)], np.concatenate(when)
+        who += [user] * len(basket)
+        what += basket
+        when += basket.values()
+    return np.array(who, int), order[np.array(what, int)], np.array(when)
 
 
 class _Stock:
@@ -396,6 +398,10 @@ class _Stock:
         self.numbers, self.logits, self.trend = numbers, logits, trend  # [products], the numbers in ascending order
         largest = logits + np.abs(trend) / 2
         self.sums = np.exp(largest - largest.max()).cumsum()
+
+    def part(self, numbers: np.ndarray) -> "_Stock":
+        """Return some of these products; this one has them all, so numbers are places in its arrays."""
+        return _Stock(numbers, self.logits[numbers], self.trend[numbers])
 
     def draw(self, rng: np.random.Generator, owned: Collection[int], day: float, reach: int) -> int | None:
         """Return the number of a product below `reach` that isn't owned; None if there is none."""
@@ -417,25 +423,20 @@ class _Stock:
         return int(self.numbers[free[sums.searchsorted(rng.random() * sums[-1], side="right")]])
 
 
-def _habit(popularity: _Stock, links: csr_array, categories: np.ndarray) -> Callable[..., int | None]:
+def _habit(popularity, links, categories):
     """Return a function that draws as `_Stock.draw` does, from the purchase probabilities of a habit shop.
 
     It draws one of the three parts of the mixture, then from this part. A linked product that can't be bought, or a
     category of which nothing is left, leads to another draw of the part, as the probabilities are divided by their sum.
     """
     linked = np.split(links.indices, links.indptr[1:-1])  # with each product
-    category = {
-        one: _Stock(numbers, popularity.logits[numbers], popularity.trend[numbers])
-        for one in np.unique(categories)
-        for numbers in [np.flatnonzero(categories == one)]
-    }
+    category = {one: popularity.part(np.flatnonzero(categories == one)) for one in np.unique(categories)}
     recency = np.cumsum(RECENCY)
 
-    def draw(rng: np.random.Generator, owned: dict[int, float], day: float, reach: int) -> int | None:
+    def draw(rng, owned, day, reach):
         last = list(islice(reversed(owned), len(RECENCY)))  # the latest first
         while last:
             part = rng.random()
-            product: int | None
             if part < GOES_WITH:
                 goes_with = linked[last[bisect_right(recency, rng.random() * recency[len(last) - 1])]]
                 product = int(goes_with[int(rng.random() * len(goes_with))])

@@ -442,13 +442,13 @@ RING = (np.roll(np.eye(6), 1, axis=1) + np.roll(np.eye(6), -1, axis=1)) / 2
 samplers = pytest.mark.parametrize("draw", [shop_module._draw_in_steps, shop_module._draw_by_user])
 
 
-def drawn_baskets(draw, kind, days, *, users, logits=LOGITS, trend=TREND):
-    """What each user buys who comes on these days, in the order of the purchases."""
+def drawn_baskets(draw, kind, times, *, logits=LOGITS, trend=TREND):
+    """What each user buys who comes on the days of a list in `times`, in the order of the purchases."""
     links = csr_array(RING) if kind == "habit" else None
-    same_for_all = Factors(np.ones((users, 1)), logits[:, None])
-    times = [np.array(days)] * users
+    same_for_all = Factors(np.ones((len(times), 1)), logits[:, None])
+    times = [np.array(days) for days in times]
     drawn = draw(np.random.default_rng(7), same_for_all, trend, times, LAUNCHED, links, CATEGORIES)
-    baskets = [[] for _ in range(users)]
+    baskets = [[] for _ in times]
     for day, user, product in sorted(zip(drawn[2], drawn[0], drawn[1])):
         assert LAUNCHED[product] <= day
         baskets[user].append(int(product))
@@ -480,7 +480,7 @@ def test_whole_baskets_are_as_frequent_as_the_truth_says(monkeypatch, draw, kind
     days, users, trend = (100.0, 200.0, 400.0, 700.0), 5_000, drift * TREND
     expected = {basket: users * probability_of(basket, days, kind, trend) for basket in permutations(range(6), 4)}
     assert sum(expected.values()) == pytest.approx(users)
-    found = pd.Series([tuple(basket) for basket in drawn_baskets(draw, kind, days, users=users, trend=trend)])
+    found = pd.Series([tuple(basket) for basket in drawn_baskets(draw, kind, [days] * users, trend=trend)])
     table = pd.DataFrame({"expected": expected, "found": found.value_counts()}).fillna(0)
     assert table.loc[table["expected"] == 0, "found"].sum() == 0
     table = table.groupby(np.where(table["expected"] < 5, -1, np.arange(len(table)))).sum()  # the rare ones are one
@@ -492,7 +492,8 @@ def test_whole_baskets_are_as_frequent_as_the_truth_says(monkeypatch, draw, kind
 @both_kinds
 def test_who_owns_all_but_one_buys_that_one_and_then_nothing(draw, kind):
     unlikely = np.array([0.0, 50.0, 0.0, 0.0, -50.0, -800.0])
-    baskets = drawn_baskets(draw, kind, [600.0 + day for day in range(8)], users=50, logits=unlikely, trend=0 * TREND)
+    days = [600.0 + day for day in range(8)]
+    baskets = drawn_baskets(draw, kind, [days] * 50, logits=unlikely, trend=0 * TREND)
     assert all(sorted(basket) == list(range(6)) for basket in baskets)
     if kind == "taste":
         assert all(basket[-2:] == [4, 5] for basket in baskets)
@@ -502,9 +503,18 @@ def test_who_owns_all_but_one_buys_that_one_and_then_nothing(draw, kind):
 @both_kinds
 def test_where_everything_on_sale_is_owned_users_wait_for_the_next_launch(draw, kind):
     days = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 299.0, 300.0, 301.0, 499.0, 500.0]
-    for basket in drawn_baskets(draw, kind, days, users=50):
+    late_and_loved = LOGITS + 1_000 * (LAUNCHED > 0)
+    for basket in drawn_baskets(draw, kind, [days] * 50, logits=late_and_loved):
         assert sorted(basket[:4]) == [1, 2, 4, 5]
         assert basket[4:] == [0, 3]
+
+
+@samplers
+@both_kinds
+def test_who_comes_before_the_first_launch_buys_nothing(draw, kind):
+    early, usual = drawn_baskets(draw, kind, [[-2.0, -1.0], [1.0, 2.0]])
+    assert early == []
+    assert len(usual) == 2
 
 
 def test_a_shop_of_more_cells_than_small_is_drawn_by_user(monkeypatch):
