@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from recsys_teach import metrics
 from recsys_teach._util import listed, shown
@@ -25,7 +26,7 @@ from recsys_teach.schema import (
     USER,
     first_texts,
 )
-from recsys_teach.splits import new_products, new_users
+from recsys_teach.splits import new_products, new_users, positions
 
 AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the purchase
 ANSWERS = (*AFTERWARDS, PRODUCT, TITLE, CATEGORY, CATEGORIES)  # columns of a test row that are hidden from `scores`
@@ -311,10 +312,11 @@ def row_ranks(
     name: str = "the recommender",
 ) -> np.ndarray:
     """Return the rank of each test row's product among the candidates, `[rows]`; blocks of rows bound the memory."""
-    target = _catalogue(recommender, train, test, name).get_indexer(pd.Index(test[PRODUCT]))
+    catalogue = _catalogue(recommender, train, test, name)
+    target = positions(test[PRODUCT], catalogue)
     rank = np.empty(len(test))
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
-    for block, scores, bought in _blocks(recommender, train, test, **settings):
+    for block, scores, bought in _blocks(recommender, catalogue, train, test, **settings):
         rank[block] = metrics.ranks(scores, target[block], bought)
         del scores  # before there are others
     return rank
@@ -331,9 +333,10 @@ def row_lists(
     name: str = "the recommender",
 ) -> np.ndarray:
     """Return the columns of the `k` best candidates of each test row's user, best first, `[rows, k]`; -1: none left."""
+    catalogue = _catalogue(recommender, train, test, name)
     lists = np.full((len(test), k), -1)
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
-    for block, scores, bought in _blocks(recommender, train, test, **settings):
+    for block, scores, bought in _blocks(recommender, catalogue, train, test, **settings):
         if bought is not None:
             scores = scores.copy()
             scores[bought] = -np.inf
@@ -362,7 +365,8 @@ def _catalogue(recommender: Any, train: pd.DataFrame, test: pd.DataFrame, name: 
     catalogue = pd.Index(recommender.products)
     if catalogue.empty or not catalogue.is_unique:
         raise ValueError(f"the {len(catalogue)} products of {name} must be one or more, each listed once.")
-    if not any(catalogue.isin(part[PRODUCT].unique()).any() for part in (train, test) if PRODUCT in part):
+    ids = [part[PRODUCT] for part in (train, test) if PRODUCT in part]
+    if not any((positions(some, catalogue) >= 0).any() for some in ids):
         raise ValueError(
             f"none of the {len(catalogue):,} products of {name} is in the training rows: its products are "
             f"{_kind(catalogue)}, theirs are {_kind(pd.Index(train[PRODUCT]))}; expected the same ids."
@@ -371,10 +375,16 @@ def _catalogue(recommender: Any, train: pd.DataFrame, test: pd.DataFrame, name: 
 
 
 def _blocks(
-    recommender: Any, train: pd.DataFrame, test: pd.DataFrame, *, exclude_seen: bool, visible: Sequence[str], name: str
+    recommender: Any,
+    catalogue: pd.Index,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    exclude_seen: bool,
+    visible: Sequence[str],
+    name: str,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]]:
     """Yield the numbers of some test rows, their scores `[rows, products]`, and the cells that aren't candidates."""
-    catalogue = _catalogue(recommender, train, test, name)
     asked = _without(test, ANSWERS, visible)
     bought = _bought(train, test, catalogue) if exclude_seen else None
     block_rows = max(1, CELLS // len(catalogue))
@@ -460,13 +470,11 @@ def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
 def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> list[np.ndarray]:
     """Return for each test row the catalogue columns that its user bought in `train` or in its history, each once."""
     users = pd.Index(test[USER].unique())
-    pairs = pd.DataFrame(
-        {"user": users.get_indexer(pd.Index(train[USER])), "column": catalogue.get_indexer(pd.Index(train[PRODUCT]))}
-    )
-    pairs = pairs[(pairs >= 0).all(axis=1)].drop_duplicates().sort_values("user")
-    ends = np.searchsorted(pairs["user"], np.arange(len(users)), side="right")
-    columns = np.split(pairs["column"].to_numpy(), ends[:-1])  # of each user
-    bought = [columns[user] for user in users.get_indexer(pd.Index(test[USER]))]
+    pairs = np.stack([positions(train[USER], users), positions(train[PRODUCT], catalogue)])
+    pairs = pairs[:, (pairs >= 0).all(axis=0)]
+    cells = csr_array((np.ones(pairs.shape[1]), pairs), (len(users), len(catalogue)))  # each once
+    columns = np.split(cells.indices, cells.indptr[1:-1])  # of each user
+    bought = [columns[user] for user in positions(test[USER], users)]
     if HISTORY in test:
         rows, of_histories = history_cells(test[HISTORY], catalogue)
         of_rows = np.split(of_histories, np.searchsorted(rows, np.arange(1, len(test))))

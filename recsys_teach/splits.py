@@ -77,8 +77,17 @@ def new_products(train: pd.DataFrame, test: pd.DataFrame) -> pd.Series:
 
 
 def _absent(ids: pd.Series, known: pd.Series) -> pd.Series:
-    """Return which ids aren't among the known ones. (`isin` takes 50 times as long for the strings of pandas 3.)"""
-    return pd.Series(pd.Index(known.unique()).get_indexer(pd.Index(ids)) < 0, ids.index, name=ids.name)
+    """Return which ids aren't among the known ones."""
+    return pd.Series(positions(ids, pd.Index(known.unique())) < 0, ids.index, name=ids.name)
+
+
+def positions(ids: pd.Series, known: pd.Index) -> np.ndarray:
+    """Return where each id is in `known`, `[rows]`, -1 if it isn't there.
+
+    Each different id is looked up once, and not by `isin`, which takes 50 times as long for the strings of pandas 3.
+    """
+    numbers, different = pd.factorize(ids, use_na_sentinel=False)
+    return known.get_indexer(pd.Index(different))[numbers]
 
 
 def describe(split: Split) -> pd.DataFrame:
