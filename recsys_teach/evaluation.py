@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
 
 from recsys_teach import metrics
 from recsys_teach._util import listed, shown
@@ -470,10 +469,10 @@ def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
 def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> list[np.ndarray]:
     """Return for each test row the catalogue columns that its user bought in `train` or in its history, each once."""
     users = pd.Index(test[USER].unique())
-    pairs = np.stack([positions(train[USER], users), positions(train[PRODUCT], catalogue)])
-    pairs = pairs[:, (pairs >= 0).all(axis=0)]
-    cells = csr_array((np.ones(pairs.shape[1]), pairs), (len(users), len(catalogue)))  # each once
-    columns = np.split(cells.indices, cells.indptr[1:-1])  # of each user
+    user, column = positions(train[USER], users), positions(train[PRODUCT], catalogue)
+    known = (user >= 0) & (column >= 0)
+    user, column = np.divmod(np.unique(user[known] * len(catalogue) + column[known]), len(catalogue))
+    columns = np.split(column, np.searchsorted(user, np.arange(1, len(users))))  # of each user
     bought = [columns[user] for user in positions(test[USER], users)]
     if HISTORY in test:
         rows, of_histories = history_cells(test[HISTORY], catalogue)
