@@ -1,55 +1,59 @@
-"""Until our retrieval is as good as LightFM, against LightFM and iALS: `python benchmarks/time_to_quality.py`.
+"""How soon each model is as good as it gets, on MovieLens: `python benchmarks/time_to_quality.py`.
 
-A shop of 943 users and 1,682 products, a random fifth of its reviews held back; hit@10 is the scoreboard's, without
-what a user bought before. LightFM (WARP, 32 components, 20 epochs, 2 threads) is timed while it fits a matrix that is
-ready, and so is implicit's iALS, whose settings were chosen on validation rows as the ladder chooses them. Ours is the
-ladder's corrected retrieval with the recipe for its training rows, timed from the table of reviews: vocabulary, tracing
-and training, but not TensorFlow's import.
+100,836 real ratings, a random fifth held back as the test rows, and a tenth of the rest as validation rows, on which
+all settings are chosen. Each model learns from what is left, for more epochs than it needs. After each epoch the clock
+is stopped and hit@10 is measured, without what a user rated before. A model has arrived at the end of the first epoch
+in which its hit@10 on the validation rows is at least 99 % of the highest of its own epochs; what is reported is the
+seconds until then, and hit@10 on the test rows at that moment. For stars it is the RMSE, at most 1 % above its lowest.
+A method without epochs (EASE, ItemKNN, damped biases) has arrived when it has been fitted.
 
-The stopping rule: after each epoch the clock is stopped and hit@10 is measured on the test rows; ours has arrived with
-the first epoch in which it is at least LightFM's of the same repeat. So the test rows tell when, here, and nothing
-else; what choosing the epochs by validation rows costs is a row of its own, as is Surprise's SVD. It fails if ours
-takes longer than the slower of the two, or doesn't get there within the recipe's epochs.
+Ours are the ladder's retrieval and multitask with the recipe for these rows, timed from the table of reviews:
+vocabulary, lookups, tracing and training, but not TensorFlow's import. LightFM (WARP) and implicit's iALS are timed
+while they fit a matrix that is ready. Surprise's SVD can't go on after an epoch, so it is trained anew with every
+number of epochs. It fails if our retrieval takes longer than LightFM; each to its own quality.
 """
 
+import statistics
 import time
 import warnings
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from honest_numbers import LARGE
-from implicit.als import AlternatingLeastSquares
+from implicit.cpu.als import AlternatingLeastSquares
 from lightfm import LightFM
 from scipy.sparse import csr_matrix
-from side_by_side import REPEATS, Row, ratios, report, seconds
+from side_by_side import REPEATS, Row, ratios, report
 from surprise import SVD, Dataset, Reader
 from threadpoolctl import threadpool_limits
 
 from recsys_teach.backend import tf
-from recsys_teach.baselines import Oracle, Popularity
-from recsys_teach.evaluation import scoreboard
+from recsys_teach.evaluation import row_lists
 from recsys_teach.features import learn_vocabulary
+from recsys_teach.files.loading import load_reviews
 from recsys_teach.ladder import (
     CLASSICS,
     VALIDATION_SHARE,
     build_multitask,
     build_retrieval,
     choose_defaults,
-    fit_classic,
-    fit_model,
+    quality,
 )
 from recsys_teach.schema import PRODUCT, RATING, USER
-from recsys_teach.shop import generate_shop
 from recsys_teach.splits import split_at_random
 from recsys_teach.training import train_model
 
-AT_MOST = 1.0
-DIM, LIGHTFM_EPOCHS, THREADS = 32, 20, 2
-SHOP = generate_shop(seed=0, **LARGE)
-TRAIN, TEST = split_at_random(SHOP.reviews)
+AT_MOST, NEAR = 1.0, 0.99
+DIM, THREADS = 64, 2
+EPOCHS = {"LightFM": 40, "iALS": 30, "SVD": 60}  # ours have the recipe's
+SVD_STEP = 5  # epochs
+STARS = ("multitask", "SVD", "damped biases")
+REVIEWS = load_reviews("movielens")
+LEARNT_AND_VALIDATION, TEST = split_at_random(REVIEWS)
+TRAIN, VALIDATION = PARTS = split_at_random(LEARNT_AND_VALIDATION, test_share=VALIDATION_SHARE)
 USERS, PRODUCTS = (pd.Index(sorted(TRAIN[column].unique())) for column in (USER, PRODUCT))
 CELLS = USERS.get_indexer(pd.Index(TRAIN[USER])), PRODUCTS.get_indexer(pd.Index(TRAIN[PRODUCT]))
 MATRIX = csr_matrix((np.ones(len(TRAIN), np.float32), CELLS), (len(USERS), len(PRODUCTS)))
@@ -72,109 +76,199 @@ class Vectors:
         return np.vstack([self.users, stranger])[USERS.get_indexer(pd.Index(reviews[USER]))] @ self.matrix.T
 
 
-def measure(recommender, metric: str = "hit@10") -> float:
-    """One figure of its line on the scoreboard."""
-    return scoreboard({"it": recommender}, TRAIN, TEST).loc["it", metric]
+def hit_at_10(recommender: Any, seen: pd.DataFrame, rows: pd.DataFrame) -> float:
+    """Return the scoreboard's hit@10, where no scores are tied; each user is asked for once."""
+    numbers, users = pd.factorize(rows[USER])
+    lists = row_lists(recommender, seen, pd.DataFrame({USER: users}), k=10)
+    target = pd.Index(recommender.products).get_indexer(pd.Index(rows[PRODUCT]))
+    return float(((lists[numbers] == target[:, None]) & (target[:, None] >= 0)).any(axis=1).mean())
 
 
-def lightfm(seed: int) -> tuple[float, float]:
-    """Seconds and hit@10."""
-    model = LightFM(no_components=DIM, loss="warp", random_state=seed)
-    took = seconds(lambda: model.fit(MATRIX, epochs=LIGHTFM_EPOCHS, num_threads=THREADS))
-    users = np.column_stack([model.user_embeddings, np.ones(len(USERS))])
-    return took, measure(Vectors(users, np.column_stack([model.item_embeddings, model.item_biases]), 1.0))
+def rmse(predicted: np.ndarray, rows: pd.DataFrame) -> float:
+    """Return the root of the mean squared error, in stars."""
+    return float(np.sqrt(np.mean((predicted - rows[RATING].to_numpy()) ** 2)))
+
+
+@dataclass
+class Course:
+    """What was measured after each epoch of a training, and the seconds until then, without those of measuring."""
+
+    seconds: list[float] = field(default_factory=list)
+    hits: list[tuple[float, float]] = field(default_factory=list)  # of the validation rows and of the test rows
+    errors: list[tuple[float, float]] = field(default_factory=list)  # RMSE, likewise
+    started: float = field(default_factory=time.perf_counter)
+
+    def stop(self, recommender: Callable[[], Any]) -> None:
+        """Stop the clock, measure a recommender, and go on."""
+        self.stop_at(time.perf_counter() - self.started + (self.seconds[-1] if self.seconds else 0.0), recommender())
+        self.started = time.perf_counter()
+
+    def stop_at(self, seconds: float, it: Any) -> None:
+        """Measure a recommender that took these seconds."""
+        self.seconds.append(seconds)
+        if hasattr(it, "scores"):
+            seen = (TRAIN, VALIDATION), (LEARNT_AND_VALIDATION, TEST)
+            self.hits.append(tuple(hit_at_10(it, *parts) for parts in seen))
+        if hasattr(it, "ratings"):
+            self.errors.append(tuple(rmse(it.ratings(rows), rows) for rows in (VALIDATION, TEST)))
+
+    def arrival(self, *, stars: bool) -> tuple[int, float, float]:
+        """Return the epoch that is nearly as good as the best, the seconds until its end, and the test rows' figure."""
+        pairs = self.errors if stars else self.hits
+        good = np.array([1 / validation if stars else validation for validation, _ in pairs])
+        place = int(np.argmax(good >= NEAR * good.max()))
+        return place + 1, self.seconds[place], pairs[place][1]
+
+
+def ours(build: Callable, seed: int, epochs: int | None) -> Course:
+    """Train one of the ladder's models."""
+    course = Course()
+    recipe = choose_defaults(TRAIN, VALIDATION)
+    tf.keras.utils.set_random_seed(seed)
+    model = build(learn_vocabulary(TRAIN), recipe)
+    settings = {"batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate, "seed": seed}
+    after = {"after_epoch": lambda _: course.stop(lambda: model)}
+    train_model(model, TRAIN, epochs=epochs or recipe.max_epochs, **after, **settings)
+    return course
+
+
+def lightfm(seed: int, epochs: int | None, **settings: Any) -> Course:
+    """Train LightFM, epoch by epoch."""
+    model = LightFM(no_components=DIM, loss="warp", random_state=seed, **settings)
+
+    def vectors() -> Vectors:
+        users = np.column_stack([model.user_embeddings, np.ones(len(USERS))])
+        return Vectors(users, np.column_stack([model.item_embeddings, model.item_biases]), 1.0)
+
+    course = Course()
+    for _ in range(epochs or EPOCHS["LightFM"]):
+        model.fit_partial(MATRIX, epochs=1, num_threads=THREADS)
+        course.stop(vectors)
+    return course
 
 
 @cache
-def ials_settings() -> dict:
-    """The settings of the ladder's iALS that are best on validation rows."""
-    tuned = fit_classic(CLASSICS["iALS"], TRAIN, split_at_random(TRAIN, test_share=VALIDATION_SHARE))
-    return {"factors": tuned.dim, "alpha": tuned.weight, "regularization": tuned.l2, "iterations": tuned.epochs}
+def lightfm_settings() -> dict[str, Any]:
+    """Return the settings of LightFM whose best epoch is best on the validation rows."""
+    grid = [{"learning_rate": rate, "item_alpha": l2, "user_alpha": l2} for rate in (0.05, 0.02) for l2 in (0, 1e-4)]
+    return max(grid, key=lambda settings: max(lightfm(0, None, **settings).hits)[0])
 
 
-def als(seed: int) -> tuple[float, float]:
-    """Seconds and hit@10; BLAS with one thread, as implicit itself asks for: it has its own."""
-    model = AlternatingLeastSquares(**ials_settings(), random_state=seed, use_gpu=False)
+@cache
+def classic(name: str) -> Any:
+    """Return the settings of the ladder's classic that are best on the validation rows, as a function of `train`."""
+    return max(CLASSICS[name], key=lambda fit: quality(fit(TRAIN), *PARTS))
+
+
+def ials(seed: int, epochs: int | None) -> Course:
+    """Train implicit's iALS, BLAS with one thread, as it itself asks for: it has its own."""
+    chosen = classic("iALS").keywords
+    settings = {"factors": DIM, "alpha": chosen["weight"], "regularization": chosen["l2"]}
+    model = AlternatingLeastSquares(**settings, iterations=epochs or EPOCHS["iALS"], random_state=seed)
+
+    def after_epoch(*_: Any) -> None:
+        course.stop(lambda: Vectors(model.user_factors, model.item_factors))
+
     with threadpool_limits(1, "blas"):
-        took = seconds(lambda: model.fit(MATRIX, show_progress=False))
-    return took, measure(Vectors(model.user_factors, model.item_factors))
+        course = Course()
+        model.fit(MATRIX, show_progress=False, callback=after_epoch)
+    return course
 
 
-class ArrivedError(Exception):
-    """As good as the target: training may end."""
+class Stars:
+    """Surprise's model as one that predicts stars."""
+
+    def __init__(self, model: SVD):
+        self.model = model
+
+    def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
+        return np.array([self.model.predict(user, item).est for user, item in zip(reviews[USER], reviews[PRODUCT])])
 
 
-def ours(seed: int, target: float) -> tuple[float, float, int]:
-    """Seconds and hit@10 at the end of the first epoch that is as good as `target`, or of the last; which it was."""
-    hits, took = [], 0.0
-    start = time.perf_counter()
-    recipe = choose_defaults(*split_at_random(TRAIN, test_share=VALIDATION_SHARE))
-    tf.keras.utils.set_random_seed(seed)
-    model = build_retrieval(learn_vocabulary(TRAIN), recipe)
-
-    def after_epoch(epoch: int) -> None:
-        nonlocal start, took
-        took += time.perf_counter() - start
-        hits.append(measure(model))
-        if hits[-1] >= target:
-            raise ArrivedError
+def svd(seed: int, epochs: int | None, **settings: Any) -> Course:
+    """Train Surprise's SVD with every fifth number of epochs."""
+    scale = (TRAIN[RATING].min(), TRAIN[RATING].max())
+    rows = Dataset.load_from_df(TRAIN[[USER, PRODUCT, RATING]], Reader(rating_scale=scale)).build_full_trainset()
+    course = Course()
+    for count in range(SVD_STEP, (epochs or EPOCHS["SVD"]) + SVD_STEP, SVD_STEP):
         start = time.perf_counter()
-
-    settings = {"batch_size": recipe.batch_size, "learning_rate": recipe.learning_rate, "seed": seed}
-    with suppress(ArrivedError):
-        train_model(model, TRAIN, epochs=recipe.max_epochs, after_epoch=after_epoch, **settings)
-    return took, hits[-1], len(hits)
+        model = SVD(n_factors=DIM, n_epochs=count, random_state=seed, **settings).fit(rows)
+        course.stop_at(time.perf_counter() - start, Stars(model))
+    return course
 
 
-def chosen(build) -> tuple[float, object]:
-    """Seconds and the model of `fit_model`, which trains twice: to choose the epochs, then on all training rows."""
-    start = time.perf_counter()
-    parts = split_at_random(TRAIN, test_share=VALIDATION_SHARE)
-    model = fit_model(build, TRAIN, parts, choose_defaults(*parts), seed=0)
-    return time.perf_counter() - start, model
+@cache
+def svd_settings() -> dict[str, Any]:
+    """Return the penalty of Surprise's SVD whose best epoch is best on the validation rows."""
+    return min(
+        ({"reg_all": l2} for l2 in (0.02, 0.05, 0.1)), key=lambda settings: min(svd(0, None, **settings).errors)[0]
+    )
 
 
-def surprise() -> tuple[float, float]:
-    """Seconds and RMSE of Surprise's SVD."""
-    table = Dataset.load_from_df(TRAIN[[USER, PRODUCT, RATING]], Reader(rating_scale=(1, 5)))
-    rows, model = table.build_full_trainset(), SVD(n_factors=DIM, random_state=0)
-    took = seconds(lambda: model.fit(rows))
-    predicted = [model.predict(user, product).est for user, product in zip(TEST[USER], TEST[PRODUCT])]
-    return took, float(np.sqrt(np.mean((np.array(predicted) - TEST[RATING]) ** 2)))
+def fitted(name: str) -> Course:
+    """Fit one of the classics in one step."""
+    fit, course = classic(name), Course()
+    model = fit(TRAIN)
+    course.stop(lambda: model)
+    return course
+
+
+def turn(seed: int, epochs: int | None = None) -> dict[str, Course]:
+    """Train all, one after the other."""
+    return {
+        "retrieval": ours(build_retrieval, seed, epochs),
+        "LightFM": lightfm(seed, epochs, **lightfm_settings()),
+        "iALS": ials(seed, epochs),
+        "EASE": fitted("EASE"),
+        "ItemKNN": fitted("ItemKNN"),
+        "multitask": ours(build_multitask, seed, epochs),
+        "SVD": svd(seed, epochs, **svd_settings()),
+        "damped biases": fitted("damped biases"),
+    }
 
 
 def main() -> None:
     """Print who took how long, and how good all are."""
-    rounds = []
-    for seed in range(1 + REPEATS):
-        peers = {"LightFM": lightfm(seed), "ALS": als(seed)}
-        rounds.append(peers | {"ours": ours(seed, peers["LightFM"][1])})
-    first, *rounds = rounds  # the first one is to warm up
-    took = {name: [turn[name][0] for turn in rounds] for name in first}
-    hit = {name: [turn[name][1] for turn in rounds] for name in first}
-    slower, faster = sorted(("LightFM", "ALS"), key=lambda name: np.median(took[name]), reverse=True)
-    text = {name: f"{np.median(took[name]):.2f} s" for name in first}
-    arrived = [turn["ours"][1] >= turn["LightFM"][1] for turn in rounds]
-    quality = [f"{name} {np.median(hit[name]):.3f} ({min(hit[name]):.3f}–{max(hit[name]):.3f})" for name in first]
-    epochs = [turn["ours"][2] for turn in rounds]
-    notes = [
-        f"Time to quality: {len(TRAIN):,} training and {len(TEST):,} test rows. hit@10 when the clock stopped: "
-        f"{', '.join(quality)}, popularity {measure(Popularity(TRAIN)):.3f}, oracle {measure(Oracle(SHOP)):.3f}.",
-        f"Ours was as good as LightFM in {sum(arrived)} of {REPEATS} repeats, after "
-        f"{' or '.join(map(str, sorted(set(epochs))))} epochs; the first time in a process, "
-        f"which isn't counted, it took {first['ours'][0]:.2f} s.",
-    ]
-    values = [ratio if there else float("inf") for ratio, there in zip(ratios(took["ours"], took[slower]), arrived)]
-    what, both = "time to LightFM's hit@10", "the slower of LightFM and ALS"
-    rows = [Row(what, text["ours"], f"{text[slower]}: {slower}, {both}", values, at_most=AT_MOST, notes=notes)]
-    rows.append(Row(what, text["ours"], f"{text[faster]}: {faster}, the faster", ratios(took["ours"], took[faster])))
-    alone, retrieval = chosen(build_retrieval)
-    says = f"{alone:.2f} s, hit@10 {measure(retrieval):.3f}"
-    against = f"{text[slower]}: {slower}"
-    rows.append(Row("retrieval, epochs chosen by validation", says, against, [alone / np.median(took[slower])]))
-    (both_tasks, model), (svd, rmse) = chosen(build_multitask), surprise()
-    says, own = f"{svd:.2f} s, RMSE {rmse:.3f}: Surprise's SVD", measure(model, "rmse")
-    rows.append(Row("multitask, RMSE", f"{both_tasks:.2f} s, RMSE {own:.3f}", says, [own / rmse]))
+    turn(0, epochs=2)  # to warm up
+    turns = [turn(seed) for seed in range(REPEATS)]
+    took, text, epochs = {}, {}, {}
+
+    def learn(name: str, metric: str) -> tuple[str, str]:
+        arrivals = [each[name].arrival(stars=metric == "RMSE") for each in turns]
+        counts, took[name, metric], figures = (list(column) for column in zip(*arrivals))
+        figure = f"{statistics.median(figures):.3f}"
+        if min(figures) < max(figures):
+            figure += f" ({min(figures):.3f}–{max(figures):.3f})"
+        text[name, metric] = f"{statistics.median(took[name, metric]):.2f} s, {metric} {figure}"
+        steps = SVD_STEP if name == "SVD" else 1
+        epochs[name, metric] = f"{name} {min(counts) * steps}–{max(counts) * steps}"
+        return name, metric
+
+    def row(one: tuple[str, str], other: tuple[str, str], **claim: float) -> Row:
+        what = f"MovieLens: seconds until {one[0]}'s {one[1]} is near its best"
+        return Row(what, text[one], f"{text[other]}: {other[0]}", ratios(took[one], took[other]), **claim)
+
+    retrieval, multitask = learn("retrieval", "hit@10"), learn("multitask", "hit@10")
+    others = [learn(name, "hit@10") for name in ("LightFM", "iALS", "EASE", "ItemKNN")]
+    stars = [learn(name, "RMSE") for name in STARS]
+    rows = [row(retrieval, other, **({"at_most": AT_MOST} if other == others[0] else {})) for other in others]
+    rows += [row(multitask, others[0]), *(row(stars[0], other) for other in stars[1:])]
+    spent = [each["retrieval"].seconds for each in turns]
+    epoch = statistics.median(np.diff(seconds).mean() for seconds in spent)
+    before = statistics.median(seconds[0] - np.diff(seconds).mean() for seconds in spent)
+    rows[0].notes.extend(
+        [
+            f"{len(TRAIN):,} training, {len(VALIDATION):,} validation and {len(TEST):,} test rows. Settings chosen on "
+            f"validation rows: LightFM {lightfm_settings()}, iALS {classic('iALS').keywords}, EASE "
+            f"{classic('EASE').keywords}, ItemKNN {classic('ItemKNN').keywords}, SVD {svd_settings()}.",
+            f"Epochs until then, least–greatest: for hit@10 "
+            f"{', '.join(epochs[one] for one in (retrieval, multitask, *others[:2]))}; for the RMSE "
+            f"{', '.join(epochs[one] for one in stars[:2])}.",
+            f"Of retrieval's seconds, {before:.2f} pass before its first step (vocabulary, lookups, tracing), and "
+            f"{epoch:.2f} in each epoch; all {len(spent[0])} epochs take "
+            f"{statistics.median(seconds[-1] for seconds in spent):.1f}.",
+        ]
+    )
     report(__file__, rows)
 
 
