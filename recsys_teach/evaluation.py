@@ -471,7 +471,8 @@ def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> lis
     users = pd.Index(test[USER].unique())
     user, column = positions(train[USER], users), positions(train[PRODUCT], catalogue)
     known = (user >= 0) & (column >= 0)
-    user, column = np.divmod(np.unique(user[known] * len(catalogue) + column[known]), len(catalogue))
+    pairs = np.sort(user[known] * len(catalogue) + column[known])
+    user, column = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], len(catalogue))
     columns = np.split(column, np.searchsorted(user, np.arange(1, len(users))))  # of each user
     bought = [columns[user] for user in positions(test[USER], users)]
     if HISTORY in test:
