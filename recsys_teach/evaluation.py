@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach import metrics
-from recsys_teach._util import listed, shown
-from recsys_teach.histories import history_cells
+from recsys_teach._util import listed, progress_bar, shown
+from recsys_teach.histories import history_cells, purchase_columns
 from recsys_teach.schema import (
     CATEGORIES,
     CATEGORY,
@@ -390,10 +390,12 @@ def _blocks(
     order = np.arange(len(test))
     if len(test) > block_rows:  # then each block has few users, whom a recommender may score once for all their rows
         order = np.argsort(pd.factorize(test[USER])[0], kind="stable")
-    for start in range(0, len(test), block_rows):
-        block = order[start : start + block_rows]
-        left_out = None if bought is None else _cells([bought[row] for row in block])
-        yield block, scores_of(recommender, asked.iloc[block], len(catalogue), name), left_out
+    with progress_bar(desc=f"scoring {name}", total=len(test), unit=" rows", unit_scale=True) as bar:
+        for start in range(0, len(test), block_rows):
+            block = order[start : start + block_rows]
+            left_out = None if bought is None else _cells([bought[row] for row in block])
+            yield block, scores_of(recommender, asked.iloc[block], len(catalogue), name), left_out
+            bar.update(len(block))
 
 
 def _without(test: pd.DataFrame, hidden: Sequence[str], visible: Sequence[str]) -> pd.DataFrame:
@@ -458,9 +460,12 @@ def _check_histories(train: pd.DataFrame, test: pd.DataFrame) -> None:
 
 def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     """Return for each test row whether its user bought its product in `train` already, or in its history."""
-    users, products = (pd.factorize(pd.concat([train[column], test[column]]))[0] for column in (USER, PRODUCT))
-    pairs = pd.Index(users * (products.max() + 1) + products)
-    seen = pairs[len(train) :].isin(pairs[: len(train)])
+    pairs = {}
+    known = {column: pd.Index(test[column].unique()) for column in (USER, PRODUCT)}
+    for name, rows in (("train", train), ("test", test)):
+        user, product = (of.get_indexer(pd.Index(rows[column])) for column, of in known.items())
+        pairs[name] = (user * len(known[PRODUCT]) + product)[(user >= 0) & (product >= 0)]
+    seen = pd.Index(pairs["test"]).isin(pairs["train"])
     if HISTORY in test:
         seen |= np.array([product in history for product, history in zip(test[PRODUCT], test[HISTORY])])
     return seen
@@ -469,11 +474,8 @@ def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
 def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> list[np.ndarray]:
     """Return for each test row the catalogue columns that its user bought in `train` or in its history, each once."""
     users = pd.Index(test[USER].unique())
-    user, column = positions(train[USER], users), positions(train[PRODUCT], catalogue)
-    known = (user >= 0) & (column >= 0)
-    pairs = np.sort(user[known] * len(catalogue) + column[known])
-    user, column = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], len(catalogue))
-    columns = np.split(column, np.searchsorted(user, np.arange(1, len(users))))  # of each user
+    splits, purchases = purchase_columns(train, users, catalogue)
+    columns = np.split(purchases, splits[1:-1])  # of each user
     bought = [columns[user] for user in positions(test[USER], users)]
     if HISTORY in test:
         rows, of_histories = history_cells(test[HISTORY], catalogue)

@@ -17,9 +17,11 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from recsys_teach._util import shown
+from recsys_teach._util import progress_bar, shown
 from recsys_teach.schema import HISTORY, PRODUCT, TIMESTAMP, USER
+from recsys_teach.splits import positions
 
+LOOKED_UP = 4_000_000  # rows at once
 LAST = 50  # purchases that are kept of a history, unless told otherwise
 
 
@@ -83,6 +85,30 @@ def _purchases_of_users(reviews: pd.DataFrame, last: int) -> Iterator[np.ndarray
 
 def _with(reviews: pd.DataFrame, histories: list[tuple[str, ...]]) -> pd.DataFrame:
     return reviews.assign(**{HISTORY: pd.Series(histories, reviews.index, dtype=object)})
+
+
+def purchase_columns(train: pd.DataFrame, users: pd.Index, products: pd.Index) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of `products` that each of `users` bought in `train`, each once and in order.
+
+    They are a ragged array: the columns of user n are `columns[splits[n] : splits[n + 1]]`, with `splits`
+    `[users + 1]`. Users and products that aren't among these are left out.
+
+    >>> products = ["wok", "tent", "kite", "wok", "wok"]
+    >>> train = pd.DataFrame({"user_id": ["b", "a", "b", "b", "c"], "product_id": products})
+    >>> purchase_columns(train, pd.Index(["a", "b"]), pd.Index(["kite", "wok"]))
+    (array([0, 0, 2]), array([0, 1]))
+    """
+    pairs = np.empty(len(train), np.int64)  # a number for each pair, -1 for one that is left out
+    for start in progress_bar(range(0, len(train), LOOKED_UP), desc="looking up purchases"):
+        some = train[start : start + LOOKED_UP]
+        user, column = positions(some[USER], users), positions(some[PRODUCT], products)
+        known = (user >= 0) & (column >= 0)
+        pairs[start : start + LOOKED_UP] = np.where(known, user * len(products) + column, -1)
+    pairs.sort()
+    pairs = pairs[np.append(pairs[:1] >= 0, pairs[1:] != pairs[:-1])]  # each once; np.unique takes much longer
+    splits = np.searchsorted(pairs, np.arange(len(users) + 1) * len(products))
+    pairs %= max(1, len(products))
+    return splits, pairs
 
 
 def history_cells(histories: pd.Series, products: Sequence[str] | pd.Index) -> tuple[np.ndarray, np.ndarray]:

@@ -209,7 +209,7 @@ def train(
         board = evaluate_prepared(folder, model)
         Console().print(scores_table(board))
         if export:
-            version = write(Server(model, read_train(folder)), export, scores=board.T["multitask"])
+            version = write(Server(model, read_train(folder, categorical=True)), export, scores=board.T["multitask"])
             typer.echo(f"exported to {version}")
         remove_checkpoints(folder, checkpoints)  # not before: a kill in the export must not cost the training
 

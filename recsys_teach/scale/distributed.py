@@ -244,12 +244,12 @@ def evaluate_prepared(
     recommenders: dict[str, Any] = {
         "popularity": Popularity.from_counts(vocabulary.products, vocabulary.product_counts),
         "damped biases": vocabulary.biases,
-        "multitask": _Fixed(model),
+        "multitask": _Fixed(model, test),
     }
     if not test[RATING].notna().any():
         del recommenders["damped biases"]
         test = test.drop(columns=RATING)
-    board = scoreboard(recommenders, read_train(folder, test[USER].unique()), test)
+    board = scoreboard(recommenders, read_train(folder, test[USER].unique(), categorical=True), test)
     board.attrs = {}  # shares of new users and products, which those few training rows would get wrong
     return board
 
@@ -268,11 +268,12 @@ def _sample(path: Path, rows: int, seed: int) -> pd.DataFrame:
 
 
 class _Fixed:
-    """A model whose product vectors are computed once, not for every block of test rows."""
+    """A model whose vectors of products and of the test rows' users are computed once, not for every block of rows."""
 
-    def __init__(self, model: MultitaskModel):
-        self.products, self.ratings, self._retrieval = model.products, model.ratings, model.retrieval
-        self._candidates = model.retrieval.candidates().T
+    def __init__(self, model: MultitaskModel, test: pd.DataFrame):
+        self.products, self.ratings = model.products, model.ratings
+        self._queries = pd.DataFrame(model.retrieval.queries(test), test.index)
+        self._candidates = np.ascontiguousarray(model.retrieval.candidates().T)
 
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
-        return self._retrieval.queries(reviews) @ self._candidates
+        return self._queries.loc[reviews.index].to_numpy() @ self._candidates

@@ -18,13 +18,14 @@ from typing import Any
 import pandas as pd
 
 from recsys_teach import __version__
-from recsys_teach._util import UNFINISHED, reason_of
+from recsys_teach._util import UNFINISHED, progress_bar, reason_of
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.schema import PRODUCT, USER
 from recsys_teach.serving.server import Server
 
 K = tf.TensorSpec(None, tf.int32, name="k")  # without a shape, see `Server.asked`
 LOOKUPS = (tf.keras.layers.StringLookup, tf.keras.layers.IntegerLookup, tf.keras.layers.TextVectorization)
+HASHED = 4_000_000  # rows at once, for the memory's sake: the SHA-256 is the same
 MANIFEST = Path("assets.extra", "manifest.json")  # TensorFlow Serving ignores this folder
 
 
@@ -39,6 +40,7 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         OSError: the folder can't be written; nothing of this export is left in it then.
     """
     folder = Path(folder)
+    bar = progress_bar(desc="exporting", total=3, unit=" steps")
     functions = {
         "serving_default": tf.function(server.recommend).get_concrete_function(**server.asked, k=K),
         "user_vectors": tf.function(server.user_vectors).get_concrete_function(**server.asked),
@@ -52,16 +54,20 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
     ]
     used.parameters = functions["serving_default"].graph.variables
     unfinished = workplace(folder)
+    bar.update()
     try:
         tf.saved_model.save(used, str(unfinished), signatures=functions)
+        bar.update()
         (unfinished / MANIFEST).parent.mkdir()
         (unfinished / MANIFEST).write_text(json.dumps(manifest(server, scores), indent=2) + "\n")
         unfinished.chmod(0o755)  # only the owner can read a temporary folder
+        bar.update()
         return _numbered(unfinished, folder)
     except (OSError, tf.errors.OpError) as error:
         message = f"the export to {folder} failed ({reason_of(error)}): make room there, or name another one;"
         raise OSError(f"{message} nothing of it was kept.") from error
     finally:
+        bar.close()
         shutil.rmtree(unfinished, ignore_errors=True)  # it is gone if all went well
 
 
@@ -114,7 +120,8 @@ def manifest(server: Server, scores: Mapping[str, float] | pd.Series | None) -> 
 def fingerprint(reviews: pd.DataFrame) -> str:
     """Return the SHA-256 of a reviews table's columns and values, in their order, without the index."""
     digest = hashlib.sha256(json.dumps(list(reviews)).encode())
-    digest.update(pd.util.hash_pandas_object(reviews, index=False).to_numpy().tobytes())
+    for start in range(0, len(reviews), HASHED):
+        digest.update(pd.util.hash_pandas_object(reviews[start : start + HASHED], index=False).to_numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.features import Features, Ids
+from recsys_teach.histories import purchase_columns
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.schema import HISTORY, PRODUCT, USER
@@ -260,12 +261,5 @@ def _below(known: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
 
 def _purchases(train: pd.DataFrame, users: list[str], products: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the catalogue columns that each user id bought, as a ragged tensor: row splits and values."""
-    pairs = pd.DataFrame(
-        {
-            "user": pd.Index(users).get_indexer(pd.Index(train[USER])) + 1,
-            "column": pd.Index(products).get_indexer(pd.Index(train[PRODUCT])),
-        }
-    )
-    pairs = pairs[(pairs["user"] > 0) & (pairs["column"] >= 0)].drop_duplicates().sort_values(["user", "column"])
-    splits = np.searchsorted(pairs["user"], np.arange(len(users) + 2))
-    return splits.astype(np.int64), pairs["column"].to_numpy(np.int32)
+    splits, columns = purchase_columns(train, pd.Index(users), pd.Index(products))
+    return np.append(0, splits).astype(np.int64), columns.astype(np.int32)  # the unknown user bought nothing

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_teach import histories as module
 from recsys_teach.backend import tf
 from recsys_teach.baselines import EASE, IALS, ItemKNN, Popularity
 from recsys_teach.evaluation import row_lists, row_ranks, scoreboard
@@ -243,3 +244,21 @@ def test_a_history_from_the_future_is_refused():
     train, test = split_by_time(REVIEWS.assign(product_id=[*REVIEWS["product_id"][:5], "lamp", "wok"]), test_share=0.5)
     with pytest.raises(ValueError, match=r"which its user bought at the time of that row or later"):
         scoreboard({"it": Popularity(train)}, train, training_purchases(test))
+
+
+@pytest.mark.parametrize("rows_at_once", [2, 100])
+@pytest.mark.parametrize("dtype", [object, "category"])
+def test_purchases_of_users_are_counted_once_and_in_order(monkeypatch, rows_at_once, dtype):
+    monkeypatch.setattr(module, "LOOKED_UP", rows_at_once)
+    pairs = [("b", "wok"), ("a", "tent"), ("d", "wok"), ("b", "kite"), ("b", "wok"), ("a", "wok"), ("b", "gone")]
+    train = pd.DataFrame(pairs, columns=["user_id", "product_id"], dtype=dtype)
+    splits, columns = module.purchase_columns(train, pd.Index(["a", "b", "c"]), pd.Index(["wok", "kite", "tent"]))
+    assert splits.tolist() == [0, 2, 4, 4]  # d isn't among the users, and c bought nothing
+    assert columns.tolist() == [0, 2, 0, 1]
+
+
+def test_of_no_purchases_there_are_no_columns():
+    train = pd.DataFrame({"user_id": [], "product_id": []}, dtype=object)
+    splits, columns = module.purchase_columns(train, pd.Index(["a"]), pd.Index(["wok"]))
+    assert splits.tolist() == [0, 0]
+    assert columns.tolist() == []

@@ -20,6 +20,7 @@ from recsys_teach.scale.batches import read_train
 from recsys_teach.scale.distributed import Progress, evaluate_prepared, train_prepared
 from recsys_teach.scale.preparation import prepare
 from recsys_teach.serving import saved_model
+from recsys_teach.serving.saved_model import fingerprint
 from recsys_teach.shop import generate_shop
 from recsys_teach.towers import ProductTower, UserTower
 
@@ -49,6 +50,15 @@ def test_of_some_users_all_rows_are_read(folder, parts):
     some = train["user_id"].unique()[:7]
     expected = train[train["user_id"].isin(some)]
     pd.testing.assert_frame_equal(in_order(read_train(folder, some)), in_order(expected), check_dtype=False)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_as_categories_the_rows_are_the_same(folder, parts, few):
+    some = [*parts[0]["user_id"].unique()[:7], "a stranger"] if few else None
+    plain, categorical = read_train(folder, some), read_train(folder, some, categorical=True)
+    assert [categorical[name].dtype.name for name in ("user_id", "product_id")] == ["category"] * 2
+    assert categorical.astype(plain.dtypes).equals(plain)
+    assert fingerprint(categorical) == fingerprint(plain)
 
 
 def test_the_scoreboard_is_that_of_the_tables_in_memory(folder, parts):

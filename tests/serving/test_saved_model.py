@@ -1,5 +1,6 @@
 """Exports: what a process without this package answers is what the server answers, and a failure leaves nothing."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -206,6 +207,13 @@ def test_the_fingerprint_is_that_of_the_values():
     other = TRAIN.assign(rating=TRAIN["rating"].mask(TRAIN.index == 5, 3.0))
     renamed = TRAIN.rename(columns={"rating": "stars"})
     assert len({fingerprint(table) for table in (TRAIN, other, renamed, TRAIN[::-1])}) == 4
+
+
+def test_the_fingerprint_of_many_rows_is_that_of_all_at_once(monkeypatch):
+    hashes = pd.util.hash_pandas_object(TRAIN, index=False).to_numpy()
+    at_once = hashlib.sha256(json.dumps(list(TRAIN)).encode() + hashes.tobytes()).hexdigest()
+    monkeypatch.setattr(module, "HASHED", 4)
+    assert fingerprint(TRAIN) == at_once
 
 
 @pytest.mark.parametrize(
