@@ -224,7 +224,7 @@ class ProductTower(Tower):
         parts = {name: _part_of_products(name, vocabulary, dim) for name in columns}
         super().__init__(PRODUCT, vocabulary.products, parts, dim=dim)
         self.vocabulary = vocabulary
-        self.products = list(vocabulary.products)
+        self._added: list[str] = []
         self._features = vocabulary.catalogue()
         self._catalogue: Ids | None = None
 
@@ -238,6 +238,11 @@ class ProductTower(Tower):
         numbers = [name for name in columns if name in self.vocabulary.numbers]
         strings = string_tensors(table, [name for name in columns if name not in numbers])
         return strings | {name: tf.constant(table[name].to_numpy(np.float32)) for name in numbers}
+
+    @property
+    def products(self) -> list[str]:
+        """The candidates. (As an attribute, Keras would go through all of them whenever the model gets another.)"""
+        return [*self.vocabulary.products, *self._added]
 
     @property
     def catalogue(self) -> Ids:
@@ -257,7 +262,7 @@ class ProductTower(Tower):
         names = new_names(new, self.products)
         features = self.features_of(new)
         self._features = {name: tf.concat([known, features[name]], axis=0) for name, known in self._features.items()}
-        self.products, self._catalogue = [*self.products, *names], None
+        self._added, self._catalogue = [*self._added, *names], None
 
     def features_of(self, new: pd.DataFrame) -> Features:
         """Return what may be read of new products, `[rows]` each; what is missing is "" or NaN."""
