@@ -28,6 +28,7 @@ SCRIPTS = [
     "large_tables",
     "serving_latency",
     "prepare_scale",
+    "prepared_growth",
     "stream_speed",
     "worker_steps",
 ]
