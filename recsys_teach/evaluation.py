@@ -463,7 +463,7 @@ def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     pairs = {}
     known = {column: pd.Index(test[column].unique()) for column in (USER, PRODUCT)}
     for name, rows in (("train", train), ("test", test)):
-        user, product = (of.get_indexer(pd.Index(rows[column])) for column, of in known.items())
+        user, product = (positions(rows[column], of) for column, of in known.items())
         pairs[name] = (user * len(known[PRODUCT]) + product)[(user >= 0) & (product >= 0)]
     seen = pd.Index(pairs["test"]).isin(pairs["train"])
     if HISTORY in test:
