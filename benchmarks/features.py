@@ -8,15 +8,13 @@ Nothing was chosen on these seeds. The settings in `SETTINGS` are what `--choose
 from the training rows of seeds 1 to 3.
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from honest_numbers import FIRST_SEED, Rows, as_text, rows_of
+from honest_numbers import FIRST_SEED, Rows, as_text, asked, rows_of, store
 
 from recsys_teach import ladder
 from recsys_teach.backend import tf
@@ -30,7 +28,6 @@ from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split, new_products, split_at_random, split_by_time
 from recsys_teach.training import train_model
 
-STORED = Path(ladder.__file__).parent / "lab" / "features.csv"
 CLASSICS = ("popularity", "rate since launch", "ItemKNN", "EASE")
 RIVALS = ("popularity", "rate since launch", "EASE")  # EASE with the last products, where towers read those alone
 
@@ -201,21 +198,15 @@ def choose(data: str) -> None:
 
 def main() -> None:
     """Print the tables of each data set."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", nargs="*", default=list(SETTINGS), help=f"of {', '.join(SETTINGS)}")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--choose", action="store_true", help="look at the settings on validation rows")
-    parser.add_argument("--store", action="store_true", help="write the tables for the notebook")
-    arguments = parser.parse_args()
-    seeds = [FIRST_SEED + number for number in range(arguments.seeds)]
-    for data in arguments.data:
+    flags = {"choose": "look at the settings on validation rows", "store": "put the results in notebook 10's tables"}
+    arguments = asked(__doc__, SETTINGS, **flags)
+    for data in arguments.names:
         if arguments.choose:
             choose(data)
             continue
-        found = pd.concat(boards(data, seeds))
+        found = pd.concat(boards(data, arguments.seeds))
         if arguments.store:
-            kept = pd.read_csv(STORED) if STORED.exists() else found[:0]
-            pd.concat([kept[kept["data"] != data], found.round(4)]).to_csv(STORED, index=False)
+            store(found, "features")
 
 
 if __name__ == "__main__":

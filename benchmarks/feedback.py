@@ -7,18 +7,16 @@ an A/B test, on four times as many shops). Options: `--seeds 5`, which tables, a
 notebook 12. The settings were chosen on shops with other seeds.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations, product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from honest_numbers import FIRST_SEED, Rows, rows_of, together
+from honest_numbers import FIRST_SEED, TABLES_OF_NOTEBOOKS, Rows, asked, rows_of, together
 
-from recsys_teach import baselines, ladder
+from recsys_teach import ladder
 from recsys_teach.baselines import EASE, IALS, ItemKNN, Oracle, Popularity
 from recsys_teach.consequences.feedback import ROUND, ab_test, simulate
 from recsys_teach.consequences.off_policy import off_policy_board
@@ -31,7 +29,6 @@ from recsys_teach.splits import Split, split_at_random, split_by_time
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LISTS = ("coverage@10", "gini@10", "novelty@10", "diversity@10")
-STORED = Path(baselines.__file__).parent / "lab" / "feedback.csv"
 Fit = Callable[[pd.DataFrame], Any]
 
 
@@ -263,16 +260,11 @@ def main() -> None:
     tables["loop"] = lambda seeds: loop(seeds, LOOPS, 30)
     tables["towers"] = lambda seeds: loop(seeds, TOWERS, 10)
     tables["ab"] = lambda seeds: ab([FIRST_SEED + n for n in range(4 * len(seeds))])
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", nargs="*", default=list(tables), help=f"of {', '.join(tables)}")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--store", action="store_true", help="write the tables of notebook 12")
-    arguments = parser.parse_args()
-    seeds = [FIRST_SEED + n for n in range(arguments.seeds)]
-    for name in arguments.tables:
-        found = tables[name](seeds)
+    arguments = asked(__doc__, tables, store="write the table of notebook 12, which is that of `ab`")
+    for name in arguments.names:
+        found = tables[name](arguments.seeds)
         if arguments.store and name == "ab":
-            found.round(4).to_csv(STORED, index=False)
+            found.round(4).to_csv(TABLES_OF_NOTEBOOKS / "feedback.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ the textbook loses in it, and the Amazon model's head and text on other splits o
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -28,9 +29,34 @@ from recsys_teach.shop import Shop, generate_shop
 from recsys_teach.splits import new_users, split_at_random
 
 FIRST_SEED = 101
+TABLES_OF_NOTEBOOKS = Path(__file__).parents[1] / "recsys_teach" / "lab"
 LARGE = {"users": 943, "products": 1_682, "reviews_per_user": 106, "popularity_skew": 1.6, "taste_strength": 5.0}
 CLASSICS = ("popularity", "rate since launch", "ItemKNN", "EASE", "iALS")
 RIVALS = (*CLASSICS, "damped biases", "retrieval", "ranking")
+
+
+def asked(description: str | None, names: Iterable[str], **flags: str) -> argparse.Namespace:
+    """Return what the command line asks for: `names` (all unless some are named), `seeds`, and each flag."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("names", nargs="*", default=[*names], metavar="name", help=f"of {', '.join(names)}")
+    parser.add_argument("--seeds", type=int, default=5, help=f"how many, from {FIRST_SEED} on")
+    for flag, meaning in flags.items():
+        parser.add_argument(f"--{flag}", action="store_true", help=meaning)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(names):
+        parser.error(f"there is no {unknown.pop()!r}: expected some of {', '.join(names)}")
+    arguments.seeds = [FIRST_SEED + number for number in range(arguments.seeds)]
+    return arguments
+
+
+def store(table: pd.DataFrame, name: str, *, digits: int = 4) -> None:
+    """Put a table in the CSV file of this name that a notebook reads, in the place of rows of the same `data`."""
+    path, parts = TABLES_OF_NOTEBOOKS / f"{name}.csv", [table.round(digits)]
+    if path.exists():
+        texts = {column: str for column in table if not pd.api.types.is_numeric_dtype(table[column])}
+        before = pd.read_csv(path, dtype=texts)
+        parts.insert(0, before[~before["data"].isin(table["data"])])
+    pd.concat(parts).to_csv(path, index=False)
 
 
 class Rows(NamedTuple):
@@ -249,15 +275,9 @@ def as_text(board: pd.DataFrame) -> str:
 
 def main() -> None:
     """Print each table with its intervals, the gains of the models, and its claims."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", nargs="*", default=list(TABLES), metavar="table", help=f"of {', '.join(TABLES)}")
-    parser.add_argument("--seeds", type=int, default=5)
-    arguments = parser.parse_args()
-    if unknown := set(arguments.tables) - set(TABLES):
-        parser.error(f"there is no table {unknown.pop()!r}: expected some of {', '.join(TABLES)}")
-    broken = 0
-    seeds = [FIRST_SEED + n for n in range(arguments.seeds)]
-    for name in arguments.tables:
+    arguments, broken = asked(__doc__, TABLES), 0
+    seeds = arguments.seeds
+    for name in arguments.names:
         title, table, claims = TABLES[name]
         rows = together(table(seeds))
         print(f"\n{title}: seeds {seeds[0]} to {seeds[-1]}, {rows.new.mean():.0%} of the test rows from new users")

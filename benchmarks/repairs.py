@@ -6,15 +6,13 @@ Options: `--seeds 5`, which data (`shop-by-time`, `movielens`), and `--store`, w
 `honest_numbers.py`, nothing was chosen on these seeds.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from honest_numbers import FIRST_SEED, Rows, together
+from honest_numbers import Rows, asked, store, together
 
 from recsys_teach import ladder
 from recsys_teach.evaluation import row_metrics
@@ -25,7 +23,6 @@ from recsys_teach.schema import USER
 from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split, new_users, split_at_random, split_by_time
 
-STORED = Path(ladder.__file__).parent / "lab" / "repairs.csv"
 DATA: dict[str, tuple[Callable[[int], pd.DataFrame], Callable[..., Split]]] = {
     "shop-by-time": (lambda seed: generate_shop(seed=seed).reviews, split_by_time),
     "movielens": (lambda seed: load_reviews("movielens"), split_at_random),
@@ -79,23 +76,15 @@ def rows_of_combinations(data: str, seeds: list[int]) -> Iterator[Rows]:
 
 def main() -> None:
     """Print a table for each data set: the hits of every combination, and what each repair is worth."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", nargs="*", default=list(DATA), help=f"of {', '.join(DATA)}")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--store", action="store_true", help="write the table for the notebook")
-    arguments = parser.parse_args()
-    seeds = [FIRST_SEED + n for n in range(arguments.seeds)]
-    stored = []
-    for data in arguments.data:
+    arguments = asked(__doc__, DATA, store="put the results in the table of notebook 03")
+    seeds = arguments.seeds
+    for data in arguments.names:
         rows = together(rows_of_combinations(data, seeds))
         metrics = {some: rows.values[name_of(some)][0] for some in COMBINATIONS}
         board = board_of_combinations([metrics], rows.users, rows.new).round(4)
         print(f"\n{data}: seeds {seeds[0]} to {seeds[-1]}\n{board.to_string()}", flush=True)
-        stored.append(board.reset_index().assign(data=data))
-    if arguments.store:
-        old = pd.read_csv(STORED, dtype={"repairs": str}) if STORED.exists() else pd.DataFrame({"data": []})
-        kept = [old[~old["data"].isin(arguments.data)], pd.concat(stored).round(4)]
-        pd.concat(kept).to_csv(STORED, index=False)
+        if arguments.store:
+            store(board.reset_index().assign(data=data), "repairs")
 
 
 if __name__ == "__main__":

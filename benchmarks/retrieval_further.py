@@ -6,15 +6,13 @@ nothing was chosen on the seeds of the results. Options: `--seeds 5`, which data
 the results in the table of notebook 03.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from honest_numbers import FIRST_SEED, Rows, as_text, rows_of, together
+from honest_numbers import Rows, as_text, asked, rows_of, store, together
 
 from recsys_teach import ladder
 from recsys_teach.backend import tf
@@ -29,7 +27,6 @@ from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split
 from recsys_teach.training import train_model
 
-STORED = Path(ladder.__file__).parent / "lab" / "retrieval.csv"
 BEHIND = 0.003  # of the quality: settings that are so far behind are given up
 LOW = -1e9  # the score of what isn't a negative
 
@@ -210,24 +207,11 @@ def rungs(data: str, chosen: dict[str, dict[str, Any]], seeds: list[int], second
         yield rows if data.startswith("movielens") else rows._replace(users=f"{seed} " + rows.users)
 
 
-def store(board: pd.DataFrame, data: str) -> None:
-    """Put the board of a data set in the table of notebook 03, in the place of an earlier one."""
-    stored = [board.rename_axis("retrieval").reset_index().assign(data=data).round(4)]
-    if STORED.exists():
-        before = pd.read_csv(STORED)
-        stored.insert(0, before[before["data"] != data])
-    pd.concat(stored).to_csv(STORED, index=False)
-
-
 def main() -> None:
     """Print a table for each data set: numbers, gains over all repairs, seconds of a training."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", nargs="*", default=list(DATA), help=f"of {', '.join(DATA)}")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--store", action="store_true", help="put the results in the table for the notebook")
-    arguments = parser.parse_args()
-    seeds = [FIRST_SEED + n for n in range(arguments.seeds)]
-    for data in arguments.data:
+    arguments = asked(__doc__, DATA, store="put the results in the table of notebook 03")
+    seeds = arguments.seeds
+    for data in arguments.names:
         seconds: dict[str, float] = {}
         rows = together(rungs(data, choose(data), seeds, seconds))
         board = rows.board("all repairs")
@@ -235,7 +219,7 @@ def main() -> None:
         print(f"\n{data}: seeds {seeds[0]} to {seeds[-1]}\n{as_text(rows.board())}", flush=True)
         print(board[kept].assign(seconds=pd.Series(seconds) / len(seeds)).round(4).to_string(), flush=True)
         if arguments.store:
-            store(board[kept], data)
+            store(board[kept].rename_axis("retrieval").reset_index().assign(data=data), "retrieval")
 
 
 if __name__ == "__main__":

@@ -5,15 +5,13 @@ From two models that share nothing to two tasks that share everything, and three
 `honest_numbers.py`, nothing was chosen on these seeds.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from honest_numbers import FIRST_SEED, Rows, as_text, rows_of, together
+from honest_numbers import Rows, as_text, asked, rows_of, store, together
 
 from recsys_teach import ladder
 from recsys_teach.features import Vocabulary
@@ -27,7 +25,6 @@ from recsys_teach.shop import generate_shop
 from recsys_teach.splits import Split, split_at_random
 
 WEIGHTS = (0.25, 0.5, 1.0)  # of the rating task, by variance of the ratings, to 1
-STORED = Path(ladder.__file__).parent / "lab" / "sharing.csv"
 
 
 def one_dot_product(vocabulary: Vocabulary, defaults: Defaults) -> MultitaskModel:
@@ -109,14 +106,9 @@ def rungs(data: str, seeds: list[int], seconds: dict[str, float]) -> Iterator[Ro
 
 def main() -> None:
     """Print a table for each data set: numbers, gains over the specialists, seconds of a training."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", nargs="*", default=list(DATA), help=f"of {', '.join(DATA)}")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--store", action="store_true", help="write the table for the notebook")
-    arguments = parser.parse_args()
-    seeds = [FIRST_SEED + n for n in range(arguments.seeds)]
-    stored = []
-    for data in arguments.data:
+    arguments = asked(__doc__, DATA, store="put the results in the table of notebook 05")
+    seeds = arguments.seeds
+    for data in arguments.names:
         seconds: dict[str, float] = {}
         rows = together(rungs(data, seeds, seconds))
         board = rows.board(["retrieval only", "rating only"])
@@ -124,9 +116,8 @@ def main() -> None:
         print(f"\n{data}: seeds {seeds[0]} to {seeds[-1]}\n{as_text(rows.board())}", flush=True)
         kept = [name for name in board if name.startswith(("hit@10", "rmse"))]
         print(board[[*kept, "fit seconds"]].round(4).to_string(), flush=True)
-        stored.append(board[kept].rename_axis("sharing").reset_index().assign(data=data))
-    if arguments.store:
-        pd.concat(stored).round(4).to_csv(STORED, index=False)
+        if arguments.store:
+            store(board[kept].rename_axis("sharing").reset_index().assign(data=data), "sharing")
 
 
 if __name__ == "__main__":

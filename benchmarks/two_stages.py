@@ -7,15 +7,13 @@ request takes. Options: `--seeds 5`, which data (`movielens`, `movielens-time`, 
 validation rows with seed 1, of MovieLens and of both kinds of shop.
 """
 
-import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from honest_numbers import FIRST_SEED, Rows, as_text, together
+from honest_numbers import FIRST_SEED, Rows, as_text, asked, store, together
 
 from recsys_teach import ladder, metrics
 from recsys_teach.backend import tf
@@ -31,7 +29,6 @@ from recsys_teach.training import train_model
 from recsys_teach.two_stages import GROUPS, REQUESTS, FirstStage, Ranker, Requests, TwoStages, train_ranker
 
 CANDIDATES, SHARE = 100, 0.2  # of the training rows is held back for the ranker
-STORED = Path(ladder.__file__).parent / "lab" / "two_stages.csv"
 DATA: dict[str, tuple[str, Callable[[int], pd.DataFrame]]] = {
     "movielens": ("random", lambda seed: load_reviews("movielens")),
     "taste": ("random", lambda seed: generate_shop(seed=seed).reviews),
@@ -204,17 +201,12 @@ def tables(data: str, found: list[tuple[Rows, pd.DataFrame]]) -> pd.DataFrame:
 
 def main() -> None:
     """Print the tables of each data set, and the time of a request."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", nargs="*", default=list(DATA), help=f"of {', '.join(DATA)}")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--store", action="store_true", help="write the table for the notebook")
-    parser.add_argument("--latency", action="store_true", help="measure the time of a request alone")
-    arguments = parser.parse_args()
-    if not arguments.latency:
-        seeds = [FIRST_SEED + n for n in range(arguments.seeds)]
-        stored = [tables(data, [one_seed(data, seed) for seed in seeds]) for data in arguments.data]
+    flags = {"store": "put the results in notebook 11's table", "latency": "measure the time of a request alone"}
+    arguments = asked(__doc__, DATA, **flags)
+    for data in [] if arguments.latency else arguments.names:
+        found = tables(data, [one_seed(data, seed) for seed in arguments.seeds])
         if arguments.store:
-            pd.concat(stored).round(5).to_csv(STORED, index=False)
+            store(found, "two_stages", digits=5)
     print(f"\none request\n{latency().round(1).to_string()}")
 
 
