@@ -57,8 +57,8 @@ class StackedRetrieval(tfrs.Model):
     Args:
         vocabulary: of the training rows.
         l2, unknown_user_dropout: the values of these repairs where they are switched on.
-        dim: length of the vectors.
         combinations: the sets of repairs, one for each model.
+        dim: length of the vectors.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class StackedRetrieval(tfrs.Model):
         *,
         l2: float,
         unknown_user_dropout: float,
+        combinations: Sequence[Repairs],
         dim: int = 32,
-        combinations: Sequence[Repairs] = COMBINATIONS,
     ):
         super().__init__()
         towers = UserTower(vocabulary, dim=dim), ProductTower(vocabulary, dim=dim)
