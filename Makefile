@@ -34,9 +34,8 @@ COLAB_CLASSIC := $(COLAB)-classic
 ORIGINAL := $(VENV)/original
 MACOS := $(VENV)/macos-pins
 
-# Processes that the tests are dealt out to, file by file, each of which may take 3 GB; and kernels at a time.
+# Processes that the tests are dealt out to, file by file; each may take 3 GB.
 WORKERS ?= 2
-export WORKERS
 SIDE_BY_SIDE = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 # One thread in each, for together they have the cores busy already: 7 % less work. test_determinism has more.
 ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1

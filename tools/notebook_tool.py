@@ -21,7 +21,7 @@ from recsys_teach.files.downloads import find_sample
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 BUILD = ROOT / "build"
-AT_ONCE = int(os.environ.get("WORKERS", "2"))  # kernels; each may take 1.2 GB
+AT_ONCE = 2  # kernels; each may take 1.2 GB
 CELL_TIMEOUT, PATIENCE = 300, 120  # seconds for a cell; for a kernel that starts, and an output that is on its way
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
@@ -156,30 +156,48 @@ def _failure(path: Path, number: int, error: Exception) -> str:
     return f"{report}\n\n{path.name}, cell {number}: {reason}"
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """Leaves Ctrl-C to Python: nbclient would end one kernel by it, and the others would go on."""
+
+    def add_signal_handler(self, *_: object) -> None:
+        raise RuntimeError  # as in a thread; then nbclient does without
+
+
 def execute_all(paths: list[Path]) -> Iterator[tuple[Path, NotebookNode]]:
     """Execute the notebooks, `AT_ONCE` at a time, but for one whose data can't be had; yield them in their order.
 
     Raises:
-        CellFailedError: as `execute`, when it is this notebook's turn; no kernel is left.
+        CellFailedError: as `execute`, as soon as one fails; no kernel is left.
     """
     paths = [path for path in paths if not _skipped(path)]
     total = sum(len(code_cells(nbformat.read(path, as_version=4))) for path in paths)
-    slots, loop = asyncio.Semaphore(AT_ONCE), asyncio.new_event_loop()
+    slots, loop = asyncio.Semaphore(AT_ONCE), _Loop()
+    failure: asyncio.Future[None] = loop.create_future()  # of whichever notebook fails first
 
     async def in_turn(path: Path) -> NotebookNode:
         async with slots:
             bar.set_description(path.stem)
-            return await execute(path, bar)
+            try:
+                return await execute(path, bar)
+            except Exception as error:
+                if not failure.done():
+                    failure.set_exception(error)
+                raise
 
     with tqdm(total=total, unit="cell") as bar:
         running = [loop.create_task(in_turn(path)) for path in paths]
         try:
             for path, notebook in zip(paths, running):
-                yield path, loop.run_until_complete(notebook)
+                either: list[asyncio.Future] = [notebook, failure]
+                loop.run_until_complete(asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED))
+                if not notebook.done():
+                    failure.result()  # raises
+                yield path, notebook.result()
         finally:
             for notebook in running:
                 notebook.cancel()
             loop.run_until_complete(asyncio.gather(*running, return_exceptions=True))
+            failure.cancel()
             loop.close()
 
 

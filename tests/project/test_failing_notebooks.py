@@ -1,6 +1,7 @@
 """Notebooks that fail on purpose: the report names the notebook, the cell as Jupyter numbers it, and the reason."""
 
 import os
+import signal
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -201,14 +202,40 @@ def test_notebooks_run_side_by_side_and_come_in_their_order(tmp_path):
     assert found == list(zip(paths, ["True\n", "wrote it\n"]))
 
 
-def test_when_a_notebook_fails_the_kernels_of_the_others_end(tmp_path):
-    """The second notebook's kernel never ends by itself; it keeps its number in a file."""
-    waits = "import os, pathlib, time\npathlib.Path('number').write_text(str(os.getpid()))\ntime.sleep(10_000)"
-    started = "import pathlib\nwhile not pathlib.Path('number').exists():\n    pass\nint('seven')"
-    paths = [tmp_path / "a.ipynb", tmp_path / "b.ipynb"]
-    for path, cell in zip(paths, [started, waits]):
-        nbformat.write(new_notebook(cells=[new_code_cell(cell)]), path)
-    with pytest.raises(tool.CellFailedError, match="cell 1: ValueError"):
-        list(tool.execute_all(paths))
+# Its kernel never ends by itself; where it is, is in a file.
+ENDLESS = """
+import os, pathlib, time
+pathlib.Path("number.new").write_text(str(os.getpid()))
+os.rename("number.new", "number")
+time.sleep(10_000)
+"""
+
+
+def is_gone(folder):
     with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "number").read_text()), 0)
+        os.kill(int((folder / "number").read_text()), 0)
+    return True
+
+
+@pytest.mark.parametrize("order", [("fails", "endless"), ("endless", "fails")], ids=" ".join)
+def test_when_a_notebook_fails_the_kernels_of_the_others_end(tmp_path, order):
+    fails = "import pathlib\nwhile not pathlib.Path('number').exists():\n    pass\nint('seven')"
+    for name, cell in {"endless": ENDLESS, "fails": fails}.items():
+        nbformat.write(new_notebook(cells=[new_code_cell(cell)]), tmp_path / f"{name}.ipynb")
+    with pytest.raises(tool.CellFailedError, match=r"fails\.ipynb, cell 1: ValueError"):
+        list(tool.execute_all([tmp_path / f"{name}.ipynb" for name in order]))
+    assert is_gone(tmp_path)
+
+
+def test_an_interrupt_ends_all_kernels(tmp_path):
+    for name, cell in {"a": ENDLESS, "b": "import time\ntime.sleep(10_000)"}.items():
+        nbformat.write(new_notebook(cells=[new_code_cell(cell)]), tmp_path / f"{name}.ipynb")
+    command = [sys.executable, "tools/notebook_tool.py", "store", *map(str, sorted(tmp_path.iterdir()))]
+    env = os.environ | {"PYTHONPATH": str(tool.ROOT)}
+    with subprocess.Popen(command, cwd=tool.ROOT, env=env, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "number").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate()[1]
+    assert process.returncode != 0
+    assert is_gone(tmp_path)
