@@ -74,7 +74,7 @@ FIRST_DAY, DAYS = pd.Timestamp("2022-01-01", tz="UTC"), 730.0
 
 
 @dataclass(frozen=True)
-class Factors:
+class LowRank:
     """A table of users × products as the product of two thin ones, so that any part of it can be made on demand."""
 
     users: np.ndarray  # [users, k]
@@ -96,9 +96,9 @@ class Shop:
     reviews: pd.DataFrame  # the reviews table, ordered by time; the rating of an unrated purchase is NaN
     products: pd.DataFrame  # product_id, title, category, launched (UTC)
     users: pd.DataFrame  # user_id, joined (UTC)
-    attraction_factors: Factors  # of the exponent on the middle day
+    attraction_factors: LowRank  # of the exponent on the middle day
     trend: np.ndarray  # [products], change of the exponent from the first day to the last
-    rating_factors: Factors  # of the mean rating
+    rating_factors: LowRank  # of the mean rating
     links: csr_array | None = None  # [products, products], in a habit shop: what goes with what; each row sums to 1
 
     @property
@@ -192,17 +192,17 @@ def generate_shop(
         taste = _unit(rng.dirichlet(np.full(8, 0.3), users) + 0.1 * rng.standard_normal((users, 8)))
         nature = _unit(np.eye(8)[categories] + 0.3 * rng.standard_normal((products, 8)))
         popularity = popularity_skew * rng.standard_normal(products)
-        attraction = Factors(_with_columns(taste_strength * taste, 1), _with_columns(nature, popularity))
+        attraction = LowRank(_with_columns(taste_strength * taste, 1), _with_columns(nature, popularity))
         likes, liked, average = SLOPE * taste, nature, AVERAGE - SLOPE * 0.3
     else:
         popularity = popularity_skew * rng.standard_normal(products)
-        attraction = Factors(np.ones((users, 1)), popularity[:, None])
+        attraction = LowRank(np.ones((users, 1)), popularity[:, None])
         links = _links(rng, categories)
         liked = np.eye(STYLES)[rng.integers(STYLES, size=products)]
         likes, average = rng.normal(0, STYLE_SPREAD, (users, STYLES)), AVERAGE
     trend = drift * more.standard_normal(products)
     quality, generosity = rng.normal(0, 0.3, products), rng.normal(0, 0.3, users)
-    mean_rating = Factors(_with_columns(likes, 1, generosity), _with_columns(liked, average + quality, 1))
+    mean_rating = LowRank(_with_columns(likes, 1, generosity), _with_columns(liked, average + quality, 1))
 
     launched = np.where(rng.random(products) < 0.75, 0.0, rng.uniform(0, DAYS, products))
     joined = np.where(rng.random(users) < 0.3, 0.0, rng.uniform(0, 0.95 * DAYS, users))

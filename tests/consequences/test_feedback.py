@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from recsys_teach.baselines import ItemKNN, Oracle, Popularity
 from recsys_teach.consequences.feedback import ab_test, ratio, simulate
 from recsys_teach.consequences.off_policy import off_policy_board
-from recsys_teach.shop import Factors, Shop, generate_shop
+from recsys_teach.shop import LowRank, Shop, generate_shop
 
 DAY = pd.Timestamp("2022-01-05", tz="UTC")
 
@@ -33,8 +33,8 @@ def planted_shop(chances, start):
     people = pd.DataFrame({"user_id": users, "joined": DAY})
     with np.errstate(divide="ignore"):
         logits = np.maximum(np.log(chances), -1_000)  # for "never": its exp is 0, and it can be multiplied by 0
-    attraction = Factors(logits, np.eye(len(products)))
-    three_stars = Factors(np.full((len(users), 1), 3.0), np.ones((len(products), 1)))
+    attraction = LowRank(logits, np.eye(len(products)))
+    three_stars = LowRank(np.full((len(users), 1), 3.0), np.ones((len(products), 1)))
     return Shop(reviews, catalogue, people, attraction, np.zeros(len(products)), three_stars)
 
 

@@ -13,7 +13,7 @@ from scipy.stats import chi2_contingency, chisquare, norm
 
 from recsys_teach import shop as shop_module
 from recsys_teach.schema import check_reviews
-from recsys_teach.shop import NOISE, Factors, generate_shop, habit_probability
+from recsys_teach.shop import NOISE, LowRank, generate_shop, habit_probability
 
 FIRST_DAY = pd.Timestamp("2022-01-01", tz="UTC")
 
@@ -445,7 +445,7 @@ samplers = pytest.mark.parametrize("draw", [shop_module._draw_in_steps, shop_mod
 def drawn_baskets(draw, kind, times, *, logits=LOGITS, trend=TREND):
     """What each user buys who comes on the days of a list in `times`, in the order of the purchases."""
     links = csr_array(RING) if kind == "habit" else None
-    same_for_all = Factors(np.ones((len(times), 1)), logits[:, None])
+    same_for_all = LowRank(np.ones((len(times), 1)), logits[:, None])
     times = [np.array(days) for days in times]
     drawn = draw(np.random.default_rng(7), same_for_all, trend, times, LAUNCHED, links, CATEGORIES)
     baskets = [[] for _ in times]
@@ -529,7 +529,7 @@ def test_a_shop_of_more_cells_than_small_is_drawn_by_user(monkeypatch):
 
 
 def test_rows_and_cells_of_factors_by_hand():
-    factors = Factors(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0], [7.0, 8.0], [0.0, 1.0]]))
+    factors = LowRank(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0], [7.0, 8.0], [0.0, 1.0]]))
     np.testing.assert_array_equal(factors.rows(np.array([1, 0])), [[39, 53, 4], [17, 23, 2]])
     np.testing.assert_array_equal(factors.cells(np.array([1, 0, 1]), np.array([0, 1, 2])), [39, 23, 4])
 
