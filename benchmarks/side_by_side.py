@@ -78,8 +78,8 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
 
 
 def peak_megabytes(usage: resource.struct_rusage) -> float:
-    """The most memory that a process held, by what the system says of it: bytes on a Mac, kB elsewhere."""
-    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    """The most memory that a process held, MB; the system says it in bytes on a Mac, in KiB elsewhere."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 2**10) / 1e6
 
 
 def run_process(command: Sequence[str]) -> tuple[float, float]:

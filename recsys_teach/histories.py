@@ -21,7 +21,7 @@ from recsys_teach._util import progress_bar, shown
 from recsys_teach.schema import HISTORY, PRODUCT, TIMESTAMP, USER
 from recsys_teach.splits import positions
 
-LOOKED_UP = 4_000_000  # rows at once
+LOOKED_UP = 1_000_000  # rows at once
 LAST = 50  # purchases that are kept of a history, unless told otherwise
 
 
@@ -105,10 +105,15 @@ def purchase_columns(train: pd.DataFrame, users: pd.Index, products: pd.Index) -
         known = (user >= 0) & (column >= 0)
         pairs[start : start + LOOKED_UP] = np.where(known, user * len(products) + column, -1)
     pairs.sort()
-    pairs = pairs[np.append(pairs[:1] >= 0, pairs[1:] != pairs[:-1])]  # each once; np.unique takes much longer
-    splits = np.searchsorted(pairs, np.arange(len(users) + 1) * len(products))
-    pairs %= max(1, len(products))
-    return splits, pairs
+    first = np.append(pairs[:1] >= 0, pairs[1:] != pairs[:-1])  # each once; np.unique takes much longer
+    splits, columns, done = np.zeros(len(users) + 1, np.int64), np.empty(np.count_nonzero(first), np.int32), 0
+    for start in range(0, len(train), LOOKED_UP):  # with all at once, memory would hold the pairs twice
+        some = slice(start, start + LOOKED_UP)
+        user, column = np.divmod(pairs[some][first[some]], max(1, len(products)))
+        splits[1:] += np.bincount(user, minlength=len(users))
+        columns[done : done + len(column)] = column
+        done += len(column)
+    return splits.cumsum(), columns
 
 
 def history_cells(histories: pd.Series, products: Sequence[str] | pd.Index) -> tuple[np.ndarray, np.ndarray]:

@@ -33,6 +33,7 @@ from recsys_teach._util import listed, one_line, refuse, shown
 from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP, USER
 
 PIECE = 100_000  # rows that are read at once
+OPENED = 10 * PIECE  # of a Parquet file, in whole row groups
 CHUNK = 2**20
 LOOKED_AT = 1_000  # lines at the beginning of a file, which show its separator
 BLOCK = 2**22  # bytes of lines of JSON that are read at once
@@ -565,6 +566,17 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict:
 # Parquet.
 
 
+def parquet_batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a Parquet file in order, at most `PIECE` at once.
+
+    It opens a million rows at a time: what pyarrow holds of a row group stays in memory until it has read them all.
+    """
+    groups = range(file.num_row_groups)
+    at_once = max(1, len(groups) * OPENED // max(1, file.metadata.num_rows))
+    for start in groups[::at_once]:
+        yield from file.iter_batches(PIECE, row_groups=list(groups[start : start + at_once]))
+
+
 def _parquet_pieces(path: Path, kind: str, how: Reading, choose: Choose) -> Iterator[pd.DataFrame]:
     """Read Parquet files by their own columns alone, without pandas' metadata and folder names."""
     wanted: dict[str, str] | None = None
@@ -574,6 +586,6 @@ def _parquet_pieces(path: Path, kind: str, how: Reading, choose: Choose) -> Iter
         wanted = choose(names) if wanted is None else wanted
         if missing := [name for name in wanted if name not in names]:
             raise ValueError(f"{part} has no column {missing[0]!r}, which the files before it have: expected the same.")
-        for batch in file.iter_batches(PIECE):
+        for batch in parquet_batches(file):
             table = pa.Table.from_batches([batch]).select([names.index(name) for name in wanted])
             yield table.rename_columns(list(wanted.values())).to_pandas(ignore_metadata=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_teach._util import progress_bar
@@ -74,18 +75,23 @@ def read_train(
     if users is not None:
         known = names[USER].get_indexer(pd.Index(list(users)))
         wanted[1 + known[known >= 0]] = True
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in DTYPES}
-    files = [*itertools.chain(*shard_parts(folder)[0])]
-    for file in progress_bar(files, desc="reading training rows", unit=" parts"):
+    files, rows = shard_parts(folder)
+    numbers, done = {name: np.empty(sum(rows), np.int32) for name in TABLES}, 0  # what stays empty takes no memory
+    ratings = np.empty(sum(rows))
+    for file in progress_bar([*itertools.chain(*files)], desc="reading training rows", unit=" parts"):
         table = pq.read_table(file, columns=list(DTYPES))
         chosen = wanted[table[USER].to_numpy()]
-        for name, of_name in parts.items():
-            of_name.append(table[name].to_numpy()[chosen])
+        here = slice(done, done + np.count_nonzero(chosen))
+        for column, places in numbers.items():
+            places[here] = table[column].to_numpy()[chosen] - 1
+        ratings[here] = table[RATING].to_numpy()[chosen]
+        done = here.stop
     columns: dict[str, Any] = {}
     for column, strings in names.items():
-        places = np.concatenate(parts.pop(column)) - 1
+        places = numbers[column][:done]
         columns[column] = pd.Categorical.from_codes(places, strings) if categorical else strings.take(places)
-    columns[RATING] = np.concatenate(parts.pop(RATING)).astype(float)
+    columns[RATING] = ratings[:done]
+    pa.default_memory_pool().release_unused()
     return pd.DataFrame(columns, copy=False)
 
 

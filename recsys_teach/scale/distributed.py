@@ -28,6 +28,7 @@ from recsys_teach.backend import tf
 from recsys_teach.baselines import Popularity
 from recsys_teach.evaluation import scoreboard
 from recsys_teach.features import Vocabulary
+from recsys_teach.files.formats import parquet_batches
 from recsys_teach.ladder import Defaults, build_multitask, defaults_by_rule
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.scale.batches import read_train, read_vocabulary, stream
@@ -189,6 +190,7 @@ def open_folder(folder: Path) -> tuple[Vocabulary, Defaults]:
     parquet_rows(held_back, read_manifest(folder)["rows"]["validation"])
     vocabulary, (_, rows) = read_vocabulary(folder), shard_parts(folder)
     new = new_users(pd.DataFrame({USER: vocabulary.users}), pd.read_parquet(held_back, columns=[USER]))
+    pa.default_memory_pool().release_unused()  # what was read for the vocabulary and for this, and isn't needed now
     return vocabulary, defaults_by_rule(rows=sum(rows), new_user_share=new.mean())
 
 
@@ -201,6 +203,12 @@ def build_model(vocabulary: Vocabulary, defaults: Defaults, *, learning_rate: fl
     model.built = True  # its constructors have made all variables, and BackupAndRestore asks
     model.optimizer.build(model.trainable_variables)  # now, or nothing could be restored into it
     return model
+
+
+def free_optimizer(model: MultitaskModel) -> None:
+    """Free the memory of Adagrad's state, as much as that of the weights; the model can't be trained further then."""
+    model.compile()
+    model.train_tf_function = None  # `compile` leaves it, and it holds the optimizer's variables
 
 
 def epochs_finished(checkpoints: Path) -> int:
@@ -260,7 +268,7 @@ def _sample(path: Path, rows: int, seed: int) -> pd.DataFrame:
     count = file.metadata.num_rows
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[:rows])
     parts, start = [], 0
-    for batch in file.iter_batches():
+    for batch in parquet_batches(file):
         here = chosen[(chosen >= start) & (chosen < start + len(batch))] - start
         parts.append(batch.take(pa.array(here)).to_pandas())
         start += len(batch)

@@ -1,15 +1,18 @@
-"""Peak memory of every notebook's kernel: `python benchmarks/notebook_memory.py`, minutes. Linux only.
+"""Seconds and peak memory of the notebooks' kernels: `python benchmarks/notebook_kernels.py`, 12 minutes. Linux only.
 
-Binder gives 2 GB to everything that somebody runs. So each notebook is executed in a fresh kernel, and the system is
-asked for the most memory that the kernel held at any time (VmHWM in `/proc`), files that are mapped included; and so is
-a kernel that only imports TensorFlow Recommenders. 08 and 09 start processes of their own: four times a second the
-memory of kernel and children is added up, the files that all of them map counted once. MB and GB are 10^6 and 10^9
-bytes. With RECSYS_TEACH_DATA the sample of real reviews comes from that folder, and where it can't be had its notebook
-is skipped.
+All notebooks are executed one after the other, as nbval does, and after each a kernel that only imports TensorFlow
+Recommenders; then `make run` executes them two at a time.
+
+Binder gives 2 GB to everything that somebody runs. So the system is asked for the most memory that each of these
+kernels held at any time (VmHWM in `/proc`), files that are mapped included. 08 and 09 start processes of their own:
+four times a second the memory of kernel and children is added up, the files that all of them map counted once. MB and
+GB are 10^6 and 10^9 bytes. With RECSYS_TEACH_DATA the sample of real reviews comes from that folder, and where it can't
+be had its notebook is skipped.
 """
 
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -20,12 +23,15 @@ import psutil
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
-from side_by_side import IMPORT_TFRS, Row, report
+from side_by_side import IMPORT_TFRS, Row, report, run_process
 
 from recsys_teach.files.downloads import find_sample
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+TOOL = NOTEBOOKS.parent / "tools" / "notebook_tool.py"
 MOST, TOGETHER, EVERY = 1_200, 2_000, 0.25  # MB of a kernel, MB with its children, seconds
+TIMES, SECONDS = 2.0, 150  # at most: all notebooks in bare kernels, and `make run`
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1")  # as in Makefile
 
 
 def megabytes(pid: int) -> dict[str, float]:
@@ -99,26 +105,38 @@ def can_run(path: Path) -> bool:
     return True
 
 
+def timed(notebook: NotebookNode, took: list[float]) -> Peaks:
+    """Execute a notebook, add the seconds to those in `took`, and return the peaks."""
+    start = time.perf_counter()
+    peaks = Peaks(notebook)
+    took.append(time.perf_counter() - start)
+    return peaks
+
+
 def row(what: str, peak: float, against: str, most: float) -> Row:
     """A peak in MB as a line, which is held to `most` MB; the figure that is measured stands there in GB."""
     return Row(what, f"{peak:,.0f} MB", against, [peak / 1e3], at_most=most / 1e3, unit="GB")
 
 
 def main() -> None:
-    """Execute all, one after the other, and report."""
-    os.environ |= {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    """Execute all, one after the other and two at a time, and report."""
+    os.environ |= {"TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | ONE_THREAD
     if folder := os.environ.get("RECSYS_TEACH_DATA"):
         os.environ["RECSYS_TEACH_DATA"] = os.path.abspath(folder)
-    bare = Peaks(new_notebook(cells=[new_code_cell(IMPORT_TFRS)])).kernel
-    floor = f"{bare:,.0f} MB: a kernel that only imports TensorFlow Recommenders"
-    rows = []
+    rows, ours, bare = [], [], []
     for path in filter(can_run, [*sorted(NOTEBOOKS.glob("*.ipynb")), NOTEBOOKS / "app" / "weight_lab.ipynb"]):
-        start = time.perf_counter()
-        peaks = Peaks(nbformat.read(path, as_version=4))
-        print(f"{path.stem} took {time.perf_counter() - start:.0f} s", flush=True)
-        rows.append(row(f"peak memory of the kernel of `{path.stem}`", peaks.kernel, floor, MOST))
+        peaks = timed(nbformat.read(path, as_version=4), ours)
+        floor = timed(new_notebook(cells=[new_code_cell(IMPORT_TFRS)]), bare).kernel
+        print(f"{path.stem} took {ours[-1]:.1f} s, a bare kernel {bare[-1]:.1f} s", flush=True)
+        against = f"{floor:,.0f} MB: a kernel that only imports TensorFlow Recommenders"
+        rows.append(row(f"peak memory of the kernel of `{path.stem}`", peaks.kernel, against, MOST))
         if peaks.families:
             rows.append(row(f"peak memory of `{path.stem}` and of what it starts", peaks.together, "", TOGETHER))
+    against = f"{sum(bare):.0f} s: as many kernels that only import TensorFlow Recommenders"
+    what = f"{len(ours)} notebooks, one after the other"
+    rows.append(Row(what, f"{sum(ours):.0f} s", against, [sum(ours) / sum(bare)], at_most=TIMES))
+    took, _ = run_process([sys.executable, str(TOOL), "run"])
+    rows.append(Row("`make run`, two at a time", f"{took:.0f} s", "", [took], at_most=SECONDS, unit="s"))
     rows[0].notes.append("one run of each notebook; MB and GB are 10^6 and 10^9 bytes")
     report(__file__, rows)
 
