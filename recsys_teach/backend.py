@@ -41,9 +41,12 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
+gc.collect()  # what is garbage now would stay for ever
 with _stderr_closed(), _no_collection():
     import tensorflow as tf
     import tensorflow_recommenders as tfrs
+
+gc.freeze()  # or Python would look for garbage among TensorFlow's 300,000 objects again and again: a third of tracing
 
 tf.get_logger().setLevel("WARNING")  # or it logs every folder that it writes
 

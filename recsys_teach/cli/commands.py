@@ -192,12 +192,7 @@ def train(
     """
     from recsys_teach.scale.batches import read_train
     from recsys_teach.scale.cluster import is_chief
-    from recsys_teach.scale.distributed import (
-        evaluate_prepared,
-        free_optimizer,
-        remove_checkpoints,
-        train_prepared,
-    )
+    from recsys_teach.scale.distributed import evaluate_prepared, remove_checkpoints, train_prepared
     from recsys_teach.serving.saved_model import export as write
     from recsys_teach.serving.saved_model import workplace
     from recsys_teach.serving.server import Server
@@ -211,7 +206,6 @@ def train(
             return
         if not losses.empty:  # as they are where an earlier run trained
             Console().print(scores_table(losses))
-        free_optimizer(model)
         board = evaluate_prepared(folder, model)
         Console().print(scores_table(board))
         if export:

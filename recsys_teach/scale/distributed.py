@@ -205,12 +205,6 @@ def build_model(vocabulary: Vocabulary, defaults: Defaults, *, learning_rate: fl
     return model
 
 
-def free_optimizer(model: MultitaskModel) -> None:
-    """Free the memory of Adagrad's state, as much as that of the weights; the model can't be trained further then."""
-    model.compile()
-    model.train_tf_function = None  # `compile` leaves it, and it holds the optimizer's variables
-
-
 def epochs_finished(checkpoints: Path) -> int:
     """Return the number of epochs that a training which was cut short has finished."""
     latest = tf.train.latest_checkpoint(str(checkpoints / "chief"))

@@ -3,8 +3,11 @@
 import gzip
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from recsys_teach.files import formats
 from recsys_teach.files.loading import load_reviews
 from recsys_teach.shop import generate_shop
 
@@ -217,3 +220,28 @@ def test_a_column_can_be_renamed_to_one_of_ours_only(tmp_path):
 def test_a_name_that_no_file_can_have_is_of_none(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"xx\.csv doesn't exist: expected"):
         load_reviews(tmp_path / ("x" * 300 + ".csv"))
+
+
+@pytest.mark.parametrize("row_group", [1, 7, 100])
+def test_a_parquet_file_is_read_whole_whatever_its_row_groups_are(tmp_path, monkeypatch, row_group):
+    monkeypatch.setattr(formats, "PIECE", 10)
+    monkeypatch.setattr(formats, "OPENED", 20)
+    pq.write_table(pa.table({"number": range(45)}), tmp_path / "a.parquet", row_group_size=row_group)
+    batches = [*formats.parquet_batches(pq.ParquetFile(tmp_path / "a.parquet"))]
+    assert pa.Table.from_batches(batches)["number"].to_pylist() == [*range(45)]
+    assert max(map(len, batches)) <= 10
+
+
+def test_a_parquet_file_without_rows_has_no_batches(tmp_path):
+    pq.write_table(pa.table({"number": pa.array([], pa.int64())}), tmp_path / "a.parquet")
+    assert [*formats.parquet_batches(pq.ParquetFile(tmp_path / "a.parquet"))] == []
+
+
+def test_memory_does_not_grow_with_the_row_groups_that_were_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "OPENED", 2_000)
+    texts = pa.array([f"{number:010}" for number in range(200_000)])
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", row_group_size=1_000)
+    del texts
+    file, before = pq.ParquetFile(tmp_path / "a.parquet"), pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in formats.parquet_batches(file)]
+    assert max(held[-10:]) < 2 * max(held[:10])
