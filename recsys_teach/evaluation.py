@@ -29,7 +29,8 @@ from recsys_teach.splits import new_products, new_users, positions
 
 AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the purchase
 ANSWERS = (*AFTERWARDS, PRODUCT, TITLE, CATEGORY, CATEGORIES)  # columns of a test row that are hidden from `scores`
-CELLS = 2_000_000  # scores asked for at once: 8 MB of float32, for each of a few copies
+CELLS = 2_000_000  # scores asked for at once: 8 MB of float32, and there are a few copies
+LEAST_ROWS = 32  # that are asked for at once, however many products there are
 RATINGS = 100_000  # ratings asked for at once
 RESAMPLES = 1_000  # samples of the test part's users behind each interval
 DRAWN = 2_000_000  # users drawn at once: 16 MB of integers
@@ -386,7 +387,7 @@ def _blocks(
     """Yield the numbers of some test rows, their scores `[rows, products]`, and the cells that aren't candidates."""
     asked = _without(test, ANSWERS, visible)
     bought = _bought(train, test, catalogue) if exclude_seen else None
-    block_rows = max(1, CELLS // len(catalogue))
+    block_rows = max(LEAST_ROWS, CELLS // len(catalogue))
     order = np.arange(len(test))
     if len(test) > block_rows:  # then each block has few users, whom a recommender may score once for all their rows
         order = np.argsort(pd.factorize(test[USER])[0], kind="stable")

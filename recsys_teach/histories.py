@@ -96,7 +96,7 @@ def purchase_columns(train: pd.DataFrame, users: pd.Index, products: pd.Index) -
     >>> products = ["wok", "tent", "kite", "wok", "wok"]
     >>> train = pd.DataFrame({"user_id": ["b", "a", "b", "b", "c"], "product_id": products})
     >>> purchase_columns(train, pd.Index(["a", "b"]), pd.Index(["kite", "wok"]))
-    (array([0, 0, 2]), array([0, 1]))
+    (array([0, 0, 2]), array([0, 1], dtype=int32))
     """
     pairs = np.empty(len(train), np.int64)  # a number for each pair, -1 for one that is left out
     for start in progress_bar(range(0, len(train), LOOKED_UP), desc="looking up purchases"):

@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 
 from recsys_teach.backend import tf, tfrs
 from recsys_teach.baselines import Purchases, RateSinceLaunch
-from recsys_teach.evaluation import CELLS, best_columns, scores_of
+from recsys_teach.evaluation import CELLS, LEAST_ROWS, best_columns, scores_of
 from recsys_teach.schema import CATEGORIES, CATEGORY, PRODUCT, TIMESTAMP, USER, first_texts
 from recsys_teach.splits import Split
 from recsys_teach.training import row_numbers
@@ -233,7 +233,7 @@ class FirstStage:
         found: Requests | None = None
         rng = np.random.default_rng(seed)
         order = np.argsort(self._users.get_indexer(pd.Index(reviews[USER])), kind="stable")  # see `_runs`
-        step = max(1, CELLS // (4 * len(self.products)))
+        step = max(LEAST_ROWS, CELLS // len(self.products))
         for start in range(0, len(order), step):
             rows = order[start : start + step]
             some = reviews.iloc[rows]

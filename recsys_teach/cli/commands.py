@@ -150,7 +150,7 @@ def prepare(
     ] = None,
     shards: Annotated[int, typer.Option(help="This number of processes, or a divisor of it, can train.")] = 8,
     seed: Annotated[int, typer.Option(help="Of the random split and of the order of the rows.")] = 0,
-    memory: Annotated[str, typer.Option(help="DuckDB's limit; the process needs about 270 MB more.")] = "250MB",
+    memory: Annotated[str, typer.Option(help="DuckDB's limit; the process needs about 400 MB more.")] = "250MB",
     threads: Annotated[int, typer.Option(help="Of DuckDB.")] = 2,
     column: Columns = None,
     sep: Sep = None,

@@ -50,7 +50,7 @@ def prepare(
     header: bool | Sequence[str] | None = None,
     unrated: Sequence[Any] = (),
 ) -> dict:
-    """Turn files of reviews into the folder `out`, and return its manifest; memory is about `memory_limit` + 270 MB.
+    """Turn files of reviews into the folder `out`, and return its manifest; memory is about `memory_limit` + 400 MB.
 
     The folder holds `users.parquet` and `products.parquet` (id, training rows `count`, damped `bias` in stars),
     `train/SS-PPPP.parquet` (shard, part: ids as int32, rating as float32, in a random order), `validation.parquet` and
@@ -67,7 +67,7 @@ def prepare(
         test_share, validation_share: of all the reviews; the validation part comes before the test part in time.
         shards: number of shards of equal length (up to one row) that the training rows are divided into.
         seed: of the random split and the random order.
-        memory_limit: DuckDB's limit, such as "250MB"; the process needs about 270 MB more.
+        memory_limit: DuckDB's limit, such as "250MB"; the process needs about 400 MB more.
         threads: of DuckDB.
         columns, sep, encoding, decimal, dayfirst, header, unrated: how the sources are written, as in `load_reviews`.
 
