@@ -110,7 +110,8 @@ def purchase_columns(train: pd.DataFrame, users: pd.Index, products: pd.Index) -
     for start in range(0, len(train), LOOKED_UP):  # with all at once, memory would hold the pairs twice
         some = slice(start, start + LOOKED_UP)
         user, column = np.divmod(pairs[some][first[some]], max(1, len(products)))
-        splits[1:] += np.bincount(user, minlength=len(users))
+        here, counts = np.unique(user, return_counts=True)
+        splits[1 + here] += counts
         columns[done : done + len(column)] = column
         done += len(column)
     return splits.cumsum(), columns

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_teach._util import progress_bar
@@ -91,7 +90,6 @@ def read_train(
         places = numbers[column][:done]
         columns[column] = pd.Categorical.from_codes(places, strings) if categorical else strings.take(places)
     columns[RATING] = ratings[:done]
-    pa.default_memory_pool().release_unused()
     return pd.DataFrame(columns, copy=False)
 
 
