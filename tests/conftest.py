@@ -1,6 +1,7 @@
 """Settings of the unit tests: no progress bars, no windows, the order of the files, and the marker of the browser."""
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,10 @@ collect_ignore = ["conftest.py"]  # it holds no doctests, and there are two of t
 
 os.environ["TQDM_DISABLE"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# What a shell starts with `&` ignores Ctrl-C, and so would all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if folder := os.environ.get("RECSYS_TEACH_DATA"):
     os.environ["RECSYS_TEACH_DATA"] = os.path.abspath(folder)
