@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import solve
 from scipy.sparse import csr_array, csr_matrix, vstack
 
 from recsys_teach.histories import history_cells
@@ -223,8 +224,9 @@ class EASE:
             )
         self._few_users = users < products
         if self._few_users:
-            damped = (self._bought @ self._bought.T).toarray() + self._l2 * np.identity(users, np.float32)
-            self._solved = np.linalg.solve(damped, self._bought.toarray())
+            damped = (self._bought @ self._bought.T).toarray() + l2 * np.identity(users)
+            bought = self._bought.toarray(order="F").astype(float)
+            self._solved = solve(damped, bought, assume_a="pos", overwrite_b=True).astype(np.float32)
             self._diagonal = (1 - (self._bought * self._solved).sum(axis=0)) / self._l2
         else:
             gram = (self._bought.T @ self._bought).toarray()

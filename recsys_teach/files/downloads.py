@@ -138,7 +138,7 @@ def _download(sample: _Sample) -> Path:
         raise ConnectionError(
             f"{sample.title} isn't in {folder or cache} and can't be downloaded ({type(error).__name__}{answer}): "
             f"connect to the internet, or {remedy}"
-        ) from error
+        ) from None  # the chain of its causes fills three screens
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OSError(
