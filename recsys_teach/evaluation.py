@@ -29,7 +29,7 @@ from recsys_teach.splits import new_products, new_users, positions
 
 AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the purchase
 ANSWERS = (*AFTERWARDS, PRODUCT, TITLE, CATEGORY, CATEGORIES)  # columns of a test row that are hidden from `scores`
-CELLS = 2_000_000  # scores asked for at once: 8 MB of float32, and there are a few copies
+CELLS = 4_000_000  # scores asked for at once: 16 MB of float32, and there are a few copies
 LEAST_ROWS = 32  # that are asked for at once, however many products there are
 RATINGS = 100_000  # ratings asked for at once
 RESAMPLES = 1_000  # samples of the test part's users behind each interval
