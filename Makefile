@@ -73,7 +73,7 @@ check: lint ## Check style, types and the core: for the time while you work
 	$(ONE_THREAD) TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slow' tests/core recsys_teach
 
 test: lint classic site-env ## Check everything: style, types, unit tests, notebooks
-	$(ONE_THREAD) TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	$(ONE_THREAD) TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(COVERAGE)
 
 coverage: $(READY) ## Run the unit tests, and tell which lines and branches of the package they don't reach
 	$(ONE_THREAD) TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests recsys_teach -m 'not browser' --cov
