@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import solve
+from scipy.linalg import inv, solve
 from scipy.sparse import csr_array, csr_matrix, vstack
 
 from recsys_teach.histories import history_cells
@@ -223,15 +223,16 @@ class EASE:
                 "take ItemKNN."
             )
         self._few_users = users < products
+        # In float64 and in place: NumPy would make several copies of the larger matrix.
         if self._few_users:
             damped = (self._bought @ self._bought.T).toarray() + l2 * np.identity(users)
             bought = self._bought.toarray(order="F").astype(float)
             self._solved = solve(damped, bought, assume_a="pos", overwrite_b=True).astype(np.float32)
             self._diagonal = (1 - (self._bought * self._solved).sum(axis=0)) / self._l2
         else:
-            gram = (self._bought.T @ self._bought).toarray()
-            gram[np.diag_indices_from(gram)] += self._l2
-            self._inverse = np.linalg.inv(gram)
+            gram = (self._bought.T @ self._bought).toarray(order="F").astype(float)
+            gram[np.diag_indices_from(gram)] += l2
+            self._inverse = inv(gram, overwrite_a=True).astype(np.float32)
             self._diagonal = np.diag(self._inverse)
 
     @classmethod

@@ -233,7 +233,7 @@ class FirstStage:
         found: Requests | None = None
         rng = np.random.default_rng(seed)
         order = np.argsort(self._users.get_indexer(pd.Index(reviews[USER])), kind="stable")  # see `_runs`
-        step = max(LEAST_ROWS, CELLS // (2 * len(self.products)))
+        step = max(LEAST_ROWS, CELLS // (2 * len(self.products)))  # half as many as on a scoreboard, for the features
         for start in range(0, len(order), step):
             rows = order[start : start + step]
             some = reviews.iloc[rows]
