@@ -157,7 +157,7 @@ class ItemKNN:
         s_ij = n_ij / (√n_i √n_j + shrink)                      score(u, j) = Σ_{i bought by u} s_ij
 
     Args:
-        neighbours: similarities that are kept for each product.
+        neighbours: similarities that are kept for each product; of equal ones those of the first products.
     """
 
     PAIRS = 8_000_000  # pairs of purchases that are counted at once: 64 MB at most
@@ -179,7 +179,10 @@ class ItemKNN:
                 similar = both.data[cells] / (norm[product] * norm[others] + np.float32(shrink))
                 similar[others == product] = 0
                 if len(cells) > neighbours:
-                    similar[np.argpartition(similar, -neighbours)[:-neighbours]] = 0
+                    least = np.partition(similar, -neighbours)[-neighbours]
+                    similar[similar < least] = 0
+                    surplus, equal = np.count_nonzero(similar) - neighbours, np.flatnonzero(similar == least)
+                    similar[equal[np.argsort(-others[equal])][:surplus]] = 0
                 both.data[cells] = similar
             both.eliminate_zeros()
             kept.append(both)

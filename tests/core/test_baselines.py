@@ -161,6 +161,16 @@ def test_item_knn_keeps_the_largest_similarities_of_each_product():
     np.testing.assert_allclose(scores, bought @ cosine, rtol=1e-5)
 
 
+def test_item_knn_keeps_the_first_of_equal_similarities():
+    """Each of wok, mug and pot was bought once with tea, and once alone: s = 1 / √(3 · 2), and two of them count."""
+    with_tea = [(f"with {other}", product) for other in ("wok", "mug", "pot") for product in ("tea", other)]
+    alone = [(f"only {other}", other) for other in ("wok", "mug", "pot")]
+    train = pd.DataFrame(with_tea + alone, columns=["user_id", "product_id"])
+    knn = ItemKNN(train, neighbours=2, shrink=0)
+    scores = pd.DataFrame(knn.scores(train.tail(3)), index=["wok", "mug", "pot"], columns=knn.products)
+    np.testing.assert_allclose(scores["tea"], [0, 6**-0.5, 6**-0.5], rtol=1e-6)
+
+
 def test_item_knn_in_blocks_of_products_is_the_same(monkeypatch):
     train, _ = planted()
     whole = ItemKNN(train, neighbours=4, shrink=2)

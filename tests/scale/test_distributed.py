@@ -140,51 +140,55 @@ def test_two_workers_learn_what_one_does(alone, together):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * max(1.0, np.abs(theirs).max()))
 
 
-def test_a_chief_that_is_killed_ends_the_other_and_both_go_on_where_they_were(folder, together, tmp_path):
-    victim = 0
-    codes, said = two_workers(folder, tmp_path / "checkpoints", tmp_path / "cut", dies=victim)
-    assert codes[victim] == -9
-    assert codes[1 - victim] == 1
+@pytest.fixture(scope="module")
+def killed(folder, tmp_path_factory):
+    """Two workers whose chief is killed in the second epoch, and two that go on and whose chief is killed in its export."""
+    place = tmp_path_factory.mktemp("killed")
+    codes, said = two_workers(folder, place / "checkpoints", place / "cut", dies=0)
+    assert codes == [-9, 1], said
+    cut = shutil.copytree(place / "checkpoints", place / "checkpoints-cut")
+    codes, more = two_workers(folder, place / "checkpoints", place / "exporting", program=COMMAND, dies=0)
+    assert codes == [-9, 0], more
+    printed = (place / "exporting-0.out").read_text()
+    return SimpleNamespace(said=said[1], cut=cut, printed=printed, checkpoints=place / "checkpoints")
+
+
+def test_a_worker_says_which_other_one_it_lost(killed):
     sentence = (
-        rf"RuntimeError: worker {1 - victim} of 2 stopped, for worker {victim} can't be reached any more \(.*\): "
+        r"RuntimeError: worker 1 of 2 stopped, for worker 0 can't be reached any more \(.*\): "
         r"start all workers again: training resumes after epoch 1\."
     )
-    assert re.search(sentence, said[1 - victim]), said[1 - victim][-2000:]
-    assert epochs_finished(tmp_path / "checkpoints") == 1
+    assert re.search(sentence, killed.said), killed.said[-2000:]
+    assert epochs_finished(killed.cut) == 1
 
-    shutil.copytree(tmp_path / "checkpoints", tmp_path / "copy")
-    model, losses = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=tmp_path / "copy")
+
+def test_one_worker_goes_on_where_two_were(folder, together, killed):
+    model, losses = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=killed.cut)
     assert losses.index.tolist() == [2, 3]
-    for ours, theirs in zip(state(model), together[0][0]):  # it doesn't take two to go on
+    for ours, theirs in zip(state(model), together[0][0]):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * max(1.0, np.abs(theirs).max()))
 
-    codes, said = two_workers(folder, tmp_path / "checkpoints", tmp_path / "resumed")
-    assert codes == [0, 0], said
-    assert epochs_finished(tmp_path / "checkpoints") == 0
-    for index in range(2):
-        found, losses = results_of(tmp_path / f"resumed-{index}")
-        expected, all_losses = together[index]
-        assert losses.index.tolist() == [2, 3]
-        np.testing.assert_allclose(losses, all_losses.loc[2:], rtol=1e-5)
-        for ours, theirs in zip(found, expected):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+def test_two_workers_go_on_where_they_were(folder, together, killed, tmp_path):
+    assert epochs_finished(killed.checkpoints) == EPOCHS
+    expected, losses = together[0]
+    printed = re.findall(r"^\s*(\d)\s+([\d.]+)\s+([\d.]+)\s*$", killed.printed, flags=re.MULTILINE)
+    np.testing.assert_allclose(np.array(printed, float), losses.loc[2:].reset_index(), rtol=1e-5)
+    copy = shutil.copytree(killed.checkpoints, tmp_path / "copy")
+    model, _ = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=copy)  # trains nothing
+    for ours, theirs in zip(state(model), expected):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-def test_two_workers_whose_chief_is_killed_in_its_export_train_no_more(folder, alone, tmp_path):
-    settings = {"folder": folder, "checkpoints": tmp_path / "checkpoints", "program": COMMAND}
-    codes, said = two_workers(results=tmp_path / "killed", dies=0, **settings)
-    assert codes == [-9, 0], said
-    assert "retrieval_loss" in (tmp_path / "killed-0.out").read_text()
-    assert epochs_finished(tmp_path / "checkpoints") == EPOCHS
-
-    codes, said = two_workers(results=tmp_path / "again", **settings)
+def test_two_workers_whose_chief_is_killed_in_its_export_train_no_more(folder, alone, killed, tmp_path):
+    codes, said = two_workers(folder, killed.checkpoints, tmp_path / "again", program=COMMAND)
     assert codes == [0, 0], said
     printed = [(tmp_path / f"again-{index}.out").read_text() for index in range(2)]
     assert "retrieval_loss" not in printed[0]
     assert "multitask" in printed[0]
     assert printed[1] == ""
     assert list((tmp_path / "again-1").iterdir()) == []  # only the chief exports
-    assert list((tmp_path / "checkpoints").iterdir()) == []
+    assert list(killed.checkpoints.iterdir()) == []
     train = read_train(folder)
     asked = {"user_id": tf.constant(train["user_id"].unique()), "k": tf.constant(60)}
     exported = tf.saved_model.load(str(tmp_path / "again-0" / "1")).signatures["serving_default"]
