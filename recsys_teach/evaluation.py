@@ -347,12 +347,17 @@ def row_lists(
 def best_columns(scores: np.ndarray, k: int) -> np.ndarray:
     """Return the columns of the `k` highest scores of each row, best first, `[rows, k]`; -1 where only -inf is left.
 
-    >>> best_columns(np.array([[0.1, 0.9, 0.5], [-np.inf, 0.2, -np.inf]]), k=2)
+    Of equal scores, the first column comes first.
+
+    >>> best_columns(np.array([[0.1, 0.9, 0.5, 0.5], [-np.inf, 0.2, -np.inf, -np.inf]]), k=2)
     array([[ 1,  2],
            [ 1, -1]])
     """
     best, width = np.full((len(scores), k), -1), min(k, scores.shape[1])
-    some = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+    least = np.partition(scores, -width, axis=1)[:, -width, None]
+    higher, equal = scores > least, scores == least
+    room = width - np.count_nonzero(higher, axis=1)[:, None]
+    some = np.nonzero(higher | equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= room))[1].reshape(-1, width)
     of_some = np.take_along_axis(scores, some, axis=1)
     order = np.argsort(-of_some, axis=1, kind="stable")
     columns, of_best = (np.take_along_axis(each, order, axis=1) for each in (some, of_some))

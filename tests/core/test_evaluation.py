@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from recsys_teach import evaluation as module
 from recsys_teach.baselines import DampedBiases, Popularity
-from recsys_teach.evaluation import board_of_rows, row_metrics, row_ranks, scoreboard
+from recsys_teach.evaluation import best_columns, board_of_rows, row_metrics, row_ranks, scoreboard
 
 LOG3, LOG5 = math.log2(3), math.log2(5)
 PRODUCTS = ["tent", "wok", "kite", "rake"]
@@ -663,3 +663,15 @@ def test_a_row_to_compare_with_must_be_on_the_board():
     for nobody in ("popular", []):
         with pytest.raises(ValueError, match="is no row of this board: expected one of rater"):
             board_of_rows({"rater": [row_metrics(Rater(), TRAIN, TEST)]}, TEST["user_id"], against=nobody)
+
+
+@pytest.mark.parametrize("k", [1, 7, 60, 80])
+def test_the_best_columns_are_those_of_a_stable_sort(k):
+    """Most scores are equal to some others, and in the first rows there are fewer than k candidates."""
+    scores = np.random.default_rng(0).integers(0, 9, (50, 60)).astype(np.float32)
+    scores[:5, 5:] = -np.inf
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    expected[np.take_along_axis(scores, expected, axis=1) == -np.inf] = -1
+    found = best_columns(scores, k)
+    np.testing.assert_array_equal(found[:, :60], expected)
+    assert (found[:, 60:] == -1).all()
