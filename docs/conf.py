@@ -34,7 +34,8 @@ highlight_language = "none"
 toc_object_entries_show_parents = "hide"
 
 html_theme = "sphinx_book_theme"
-html_theme_options = {"show_toc_level": 2, "use_fullscreen_button": False, "navbar_persistent": [], "max_navbar_depth": 2}
+html_theme_options = {"show_toc_level": 2, "use_fullscreen_button": False, "navbar_persistent": []}
+html_theme_options["max_navbar_depth"] = 2  # there is nothing deeper, and looking for it takes a seventh of the build
 html_theme_options |= {"footer_content_items": ["extra-footer"], "extra_footer": "Apache License 2.0"}
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_static_path = ["site.css"]

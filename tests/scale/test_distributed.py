@@ -142,7 +142,7 @@ def test_two_workers_learn_what_one_does(alone, together):
 
 @pytest.fixture(scope="module")
 def killed(folder, tmp_path_factory):
-    """Two workers whose chief is killed in the second epoch, and two that go on and whose chief is killed in its export."""
+    """Two workers whose chief is killed in the second epoch; two that go on, whose chief is killed in its export."""
     place = tmp_path_factory.mktemp("killed")
     codes, said = two_workers(folder, place / "checkpoints", place / "cut", dies=0)
     assert codes == [-9, 1], said
