@@ -55,10 +55,20 @@ losses.to_json(results + ".json")
 """
 COMMAND = """
 import os, signal, sys
+import numpy as np
 from recsys_teach.cli import app
+from recsys_teach.scale import distributed
 from recsys_teach.serving import saved_model
 
 folder, checkpoints, shelf, epochs, batch_size, dies = sys.argv[1:]
+train_prepared = distributed.train_prepared
+def train_and_keep(*arguments, **settings):
+    model, losses = train_prepared(*arguments, **settings)
+    kept = [variable.numpy() for variable in [*model.trainable_variables, *model.optimizer.variables]]
+    np.savez(shelf, *kept)
+    losses.to_json(shelf + ".json")
+    return model, losses
+distributed.train_prepared = train_and_keep
 if dies == "dies":  # when all is written, and is no version yet
     saved_model._numbered = lambda unfinished, folder: os.kill(os.getpid(), signal.SIGKILL)
 arguments = ["--epochs", epochs, "--batch-size", batch_size, "--checkpoints", checkpoints, "--export", shelf]
@@ -149,8 +159,9 @@ def killed(folder, tmp_path_factory):
     cut = shutil.copytree(place / "checkpoints", place / "checkpoints-cut")
     codes, more = two_workers(folder, place / "checkpoints", place / "exporting", program=COMMAND, dies=0)
     assert codes == [-9, 0], more
-    printed = (place / "exporting-0.out").read_text()
-    return SimpleNamespace(said=said[1], cut=cut, printed=printed, checkpoints=place / "checkpoints")
+    assert "retrieval_loss" in (place / "exporting-0.out").read_text()
+    resumed = [results_of(place / f"exporting-{index}") for index in range(2)]
+    return SimpleNamespace(said=said[1], cut=cut, resumed=resumed, checkpoints=place / "checkpoints")
 
 
 def test_a_worker_says_which_other_one_it_lost(killed):
@@ -162,33 +173,33 @@ def test_a_worker_says_which_other_one_it_lost(killed):
     assert epochs_finished(killed.cut) == 1
 
 
-def test_one_worker_goes_on_where_two_were(folder, together, killed):
-    model, losses = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=killed.cut)
+def test_one_worker_goes_on_where_two_were(folder, together, killed, tmp_path):
+    copy = shutil.copytree(killed.cut, tmp_path / "copy")
+    model, losses = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=copy)
     assert losses.index.tolist() == [2, 3]
     for ours, theirs in zip(state(model), together[0][0]):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * max(1.0, np.abs(theirs).max()))
 
 
-def test_two_workers_go_on_where_they_were(folder, together, killed, tmp_path):
+def test_two_workers_go_on_where_they_were(together, killed):
     assert epochs_finished(killed.checkpoints) == EPOCHS
-    expected, losses = together[0]
-    printed = re.findall(r"^\s*(\d)\s+([\d.]+)\s+([\d.]+)\s*$", killed.printed, flags=re.MULTILINE)
-    np.testing.assert_allclose(np.array(printed, float), losses.loc[2:].reset_index(), rtol=1e-5)
-    copy = shutil.copytree(killed.checkpoints, tmp_path / "copy")
-    model, _ = train_prepared(folder, epochs=EPOCHS, batch_size=BATCH, checkpoints=copy)  # trains nothing
-    for ours, theirs in zip(state(model), expected):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for (found, losses), (expected, all_losses) in zip(killed.resumed, together):
+        assert losses.index.tolist() == [2, 3]
+        np.testing.assert_allclose(losses, all_losses.loc[2:], rtol=1e-5)
+        for ours, theirs in zip(found, expected):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_two_workers_whose_chief_is_killed_in_its_export_train_no_more(folder, alone, killed, tmp_path):
-    codes, said = two_workers(folder, killed.checkpoints, tmp_path / "again", program=COMMAND)
+    checkpoints = shutil.copytree(killed.checkpoints, tmp_path / "checkpoints")
+    codes, said = two_workers(folder, checkpoints, tmp_path / "again", program=COMMAND)
     assert codes == [0, 0], said
     printed = [(tmp_path / f"again-{index}.out").read_text() for index in range(2)]
     assert "retrieval_loss" not in printed[0]
     assert "multitask" in printed[0]
     assert printed[1] == ""
     assert list((tmp_path / "again-1").iterdir()) == []  # only the chief exports
-    assert list(killed.checkpoints.iterdir()) == []
+    assert list(checkpoints.iterdir()) == []
     train = read_train(folder)
     asked = {"user_id": tf.constant(train["user_id"].unique()), "k": tf.constant(60)}
     exported = tf.saved_model.load(str(tmp_path / "again-0" / "1")).signatures["serving_default"]
