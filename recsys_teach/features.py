@@ -75,7 +75,7 @@ def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
     Columns of numbers other than the rating, such as a price, are taken for facts about the product: its first one that
     isn't missing.
     """
-    users, products = (_text_ids(train[column]).value_counts().sort_index() for column in (USER, PRODUCT))
+    users, products = (text_ids(train[column]).value_counts().sort_index() for column in (USER, PRODUCT))
     texts = {column: first_texts(train, column, products.index) for column in (TITLE, CATEGORY, CATEGORIES)}
     return Vocabulary(
         users=list(users.index),
@@ -83,7 +83,7 @@ def learn_vocabulary(train: pd.DataFrame, *, max_words: int = 0) -> Vocabulary:
         products=list(products.index),
         product_counts=products.to_numpy(),
         biases=DampedBiases(train if RATING in train else train.assign(**{RATING: np.nan})),
-        rating_spread=np.fmax(train[RATING].std(ddof=0), 0.001) if RATING in train else 1.0,
+        rating_spread=max(train[RATING].std(ddof=0), 0.001) if RATING in train and train[RATING].notna().any() else 1.0,
         words=_commonest(train.get(SUMMARY, []), max_words),
         titles=texts[TITLE],
         categories=texts[CATEGORY],
@@ -108,7 +108,7 @@ def _purchases(train: pd.DataFrame, users: pd.Index, products: pd.Index) -> np.n
     return (product[np.lexsort([times, user])] + 1).astype(np.int32)
 
 
-def _text_ids(ids: pd.Series) -> pd.Series:
+def text_ids(ids: pd.Series) -> pd.Series:
     """Return the ids if all of them are text; raise a ValueError that names the first one that isn't."""
     values = ids.astype(object)
     if pd.api.types.infer_dtype(values, skipna=False) not in ("string", "empty"):

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf
-from recsys_teach.features import Features, Ids, Vocabulary, require_columns, string_tensors
+from recsys_teach.features import Features, Ids, Vocabulary, require_columns, string_tensors, text_ids
 from recsys_teach.histories import LAST, history_cells, pad_last, training_purchases
 from recsys_teach.schema import CATEGORIES, CATEGORY, HISTORY, PRODUCT, RATING, SUMMARY, TITLE, USER
 
@@ -292,8 +292,9 @@ def _part_of_products(column: str, vocabulary: Vocabulary, dim: int) -> Callable
 
 
 def new_names(new_products: pd.DataFrame, known: list[str]) -> list[str]:
-    """Return the ids of new products; raise a ValueError if one is known already, or is there twice."""
-    names = list(new_products[PRODUCT])
+    """Return the ids of new products; raise a ValueError if one is known already, is there twice, or is no text."""
+    require_columns(new_products, [PRODUCT])
+    names = list(text_ids(new_products[PRODUCT]))
     twice = pd.Index(known + names).duplicated()
     if twice.any():
         name = (known + names)[int(np.argmax(twice))]

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recsys_teach import __version__
@@ -46,7 +47,8 @@ def export(server: Server, folder: str | Path, *, scores: Mapping[str, float] | 
         "user_vectors": tf.function(server.user_vectors).get_concrete_function(**server.asked),
     }
     used = tf.Module()  # and not the model itself, which would bring its optimizer and all of its layers
-    parts = [*server.model.user_tower.submodules, *(server.head.submodules if server.head else ())]
+    parts = [part for tower in server.user_towers for part in tower.submodules]
+    parts += server.ranking.head.submodules if server.ranking else ()
     used.lookups = [
         server.users,
         *([server.places] if server.places else []),
@@ -92,7 +94,7 @@ def workplace(folder: str | Path) -> Path:
 
 
 def manifest(server: Server, scores: Mapping[str, float] | pd.Series | None) -> dict[str, Any]:
-    """Return the facts about an export, ready for JSON; scores that are NaN are None."""
+    """Return the facts about an export, ready for JSON; scores that are no finite numbers are None."""
     train = server.train
     return {
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -111,7 +113,7 @@ def manifest(server: Server, scores: Mapping[str, float] | pd.Series | None) -> 
         "stars_weight": server.stars_weight,
         "inputs": [*server.asked, "k"],
         "scores": {
-            name: None if pd.isna(score) else float(score)
+            name: float(score) if np.isfinite(score) else None
             for name, score in dict({} if scores is None else scores).items()
         },
     }

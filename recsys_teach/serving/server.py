@@ -13,11 +13,14 @@ A request may come from anybody, so the graph checks it before any other operati
 operations (`tf.gather` on a ragged tensor is one) end the whole process if a shape is not what they expect.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.features import Features, Ids
+from recsys_teach.features import Features, Ids, text_ids
 from recsys_teach.histories import purchase_columns
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.retrieval import RetrievalModel
@@ -67,35 +70,47 @@ class Server:
         if not 0 <= optimism <= 1:
             raise ValueError(f"optimism is {optimism}: expected a quantile from 0 to 1.")
         self.retrieval = model if isinstance(model, RetrievalModel) else model.retrieval
-        self.head = None if isinstance(model, RetrievalModel) else model.ranking.head
-        if stars_weight and self.head is None:
+        self.ranking = None if isinstance(model, RetrievalModel) else model.ranking
+        if stars_weight and self.ranking is None:
             raise ValueError(f"stars_weight is {stars_weight}, but this model doesn't predict stars: leave it out.")
         self.model, self.train, self.stars_weight = model, train, stars_weight
-        tower, users = model.product_tower, model.user_tower
-        known = users.vocabulary.users if isinstance(users, Tower) else sorted(train[USER].unique())
-        self.users = users.lookup if isinstance(users, Tower) else tf.keras.layers.StringLookup(vocabulary=known)
-        self.catalogue = dict(tower.catalogue)
-        vectors = tower(self.catalogue)
-        biased = self.retrieval.candidate_vectors(vectors, self.catalogue)
+        towers = _each_once(one.product_tower for one in (self.retrieval, self.ranking) if one)
+        shoppers, _ = (text_ids(pd.Series(train[column].unique(), name=column)) for column in (USER, PRODUCT))
+        known = pd.Index(model.user_tower.vocabulary.users if isinstance(model.user_tower, Tower) else [], dtype=object)
+        if len(known) and (known.get_indexer(shoppers) >= 0).all():
+            self.users = model.user_tower.lookup  # there is one already
+        else:
+            known = pd.Index(sorted(shoppers), dtype=object)
+            self.users = tf.keras.layers.StringLookup(vocabulary=known.to_numpy(), oov_token="")
+        self.catalogue = {name: ids for tower in towers for name, ids in tower.catalogue.items()}
+        vectors = [tower(self.catalogue) for tower in towers]
+        biased = self.retrieval.candidate_vectors(vectors[0], self.catalogue)
         names = list(model.products)
         if new_products is not None and len(new_products):
             added = new_names(new_products, names)
             groups = categories_of(train, names), categories_of(new_products, added)
+            new = {name: ids for tower in towers for name, ids in _features_of(tower, new_products).items()}
+            of_new = [
+                tower(new) if tower.columns != (PRODUCT,) else start_vectors(known_vectors.numpy(), *groups)
+                for tower, known_vectors in zip(towers, vectors)
+            ]
             starts = start_vectors(biased.numpy(), *groups, optimism if self.retrieval.product_bias else None)
-            starts, bias = np.split(starts, [vectors.shape[1]], axis=1)
-            read = tower.features_of if isinstance(tower, ProductTower) else tower.read
-            new = tower.preprocess(read(new_products))
-            new_vectors = tower(new) if tower.columns != (PRODUCT,) else starts
-            vectors = tf.concat([vectors, new_vectors], axis=0)
-            biased = tf.concat([biased, tf.concat([new_vectors, bias], axis=1)], axis=0)
+            bias = starts[:, vectors[0].shape[1] :]
+            vectors = [tf.concat(both, axis=0) for both in zip(vectors, of_new)]
+            biased = tf.concat([biased, tf.concat([of_new[0], bias], axis=1)], axis=0)
             self.catalogue = {name: _below(ids, new[name]) for name, ids in self.catalogue.items()}
             names += added
-        self.names, self.vectors = tf.constant(names), tf.Variable(vectors)
+        self.names, self.vectors = tf.constant(names), tf.Variable(vectors[-1])  # those that stars are predicted from
         self.index = tfrs.layers.factorized_top_k.BruteForce().index(biased)
         self.candidate_vectors = biased.numpy()  # the same vectors, `[products, dim]`, for another index
         self.places = tf.keras.layers.StringLookup(vocabulary=names, oov_token="") if HISTORY in self.asked else None
         splits, columns = _purchases(train, known, names)
         self.splits, self.columns = tf.Variable(splits), tf.Variable(columns)
+
+    @property
+    def user_towers(self) -> list:
+        """The towers that read what describes users: one, or one for each task."""
+        return _each_once(one.user_tower for one in (self.retrieval, self.ranking) if one)
 
     @property
     def asked(self) -> dict[str, tf.TensorSpec]:
@@ -104,10 +119,11 @@ class Server:
         A `history` is `[users, n]`, with "" where a user has bought fewer than n products, everything else `[users]`.
         The shape isn't part of it: an exported graph would rely on the shape and drop its own check.
         """
-        tower = self.model.user_tower
-        dtypes = {USER: tf.string} | dict.fromkeys(tower.columns, tf.string)
-        if not isinstance(tower, Tower):
-            dtypes |= {name: values.dtype for name, values in tower.read(self.train[:0]).items()}
+        dtypes = {USER: tf.string}
+        for tower in self.user_towers:
+            dtypes |= dict.fromkeys(tower.columns, tf.string)
+            if not isinstance(tower, Tower):
+                dtypes |= {name: values.dtype for name, values in tower.read(self.train[:0]).items()}
         return {name: tf.TensorSpec(None, dtype, name=name) for name, dtype in dtypes.items()}
 
     def user_vectors(self, **asked: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -139,8 +155,8 @@ class Server:
         """
         asked, products = _checked(asked, self.asked), len(self.names)
         k = _checked_k(k, asked[USER], max(LARGEST_K, products))
-        ids = self.model.user_tower.preprocess(asked)
-        users = self.model.user_tower(ids)
+        ids = {name: values for tower in self.user_towers for name, values in tower.preprocess(asked).items()}
+        users = [tower(ids) for tower in self.user_towers]
         bought = tf.RaggedTensor.from_row_splits(self.columns, self.splits, validate=False)
         bought = tf.gather(bought, self.users(asked[USER])).to_tensor(products)
         if self.places:
@@ -149,11 +165,11 @@ class Server:
         bought = tf.pad(bought, [[0, 0], [0, 1]], constant_values=products)
         kept = tf.maximum(k, CANDIDATES) if self.stars_weight else k
         scores, found = self.index(
-            self.retrieval.query_vectors(users), k=tf.minimum(_largest(kept) + tf.shape(bought)[1], products)
+            self.retrieval.query_vectors(users[0]), k=tf.minimum(_largest(kept) + tf.shape(bought)[1], products)
         )
         scores = tf.where(_among(found, bought), -np.inf, scores)
         scores, found = _best(kept, scores, scores, found)
-        stars = self.stars(users, ids, found)
+        stars = self.stars(users[-1], ids, found)
         if self.stars_weight:
             scores, found, stars = _best(k, scores + self.stars_weight * stars, scores, found, stars)
         there = scores > -np.inf
@@ -166,13 +182,24 @@ class Server:
 
     def stars(self, users: tf.Tensor, ids: Ids, found: tf.Tensor) -> tf.Tensor:
         """Return the predicted stars of the found products, `[users, found]`; `users` are vectors `[users, dim]`."""
-        if self.head is None:
+        if self.ranking is None:
             return tf.fill(tf.shape(found), np.float32(np.nan))
         each, flat = tf.shape(found)[1], tf.reshape(found, [-1])
         repeated = {name: tf.repeat(values, each, axis=0) for name, values in ids.items()}
         products = {name: tf.gather(values, flat) for name, values in self.catalogue.items()}
         vectors = tf.repeat(users, each, axis=0), tf.gather(self.vectors, flat)
-        return tf.reshape(self.head(*vectors, repeated | products), tf.shape(found))
+        return tf.reshape(self.ranking.head(*vectors, repeated | products), tf.shape(found))
+
+
+def _each_once(towers: Iterable) -> list:
+    """Return the different ones of these towers, in their order."""
+    return list({id(tower): tower for tower in towers}.values())
+
+
+def _features_of(tower: Any, new_products: pd.DataFrame) -> Ids:
+    """Return what a product tower reads of new products, as ids, `[rows]` each."""
+    read = tower.features_of if isinstance(tower, ProductTower) else tower.read
+    return tower.preprocess(read(new_products))
 
 
 def _among(found: tf.Tensor, bought: tf.Tensor) -> tf.Tensor:
@@ -259,7 +286,7 @@ def _below(known: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
     return tf.concat([known, new], axis=0)
 
 
-def _purchases(train: pd.DataFrame, users: list[str], products: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _purchases(train: pd.DataFrame, users: pd.Index, products: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the catalogue columns that each user id bought, as a ragged tensor: row splits and values."""
-    splits, columns = purchase_columns(train, pd.Index(users), pd.Index(products))
+    splits, columns = purchase_columns(train, users, pd.Index(products))
     return np.append(0, splits).astype(np.int64), columns.astype(np.int32)  # the unknown user bought nothing

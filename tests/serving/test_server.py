@@ -7,10 +7,13 @@ import pytest
 from recsys_teach.backend import tf
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.multitask import MultitaskModel
-from recsys_teach.ranking import FactorHead
+from recsys_teach.ranking import FactorHead, RankingModel
+from recsys_teach.retrieval import RetrievalModel
 from recsys_teach.serving import server as module
 from recsys_teach.serving.server import Server
+from recsys_teach.sharing import JointModel, expert_towers
 from recsys_teach.towers import ProductTower, UserTower
+from recsys_teach.training import train_model
 
 TRAIN = pd.DataFrame(
     {
@@ -66,10 +69,10 @@ def test_products_come_in_the_order_of_their_scores_without_what_was_bought():
     np.testing.assert_allclose(scores, [[3, 2], [1, -np.inf], [3.5, 2]])
 
 
-def test_what_a_stranger_bought_and_what_nobody_knows_is_masked_for_nobody():
+def test_what_a_user_bought_whom_training_never_saw_is_masked_and_what_nobody_knows_is_not():
     more = pd.DataFrame({"user_id": ["eve", "ann"], "product_id": ["rope", "yurt"], "rating": 4.0})
     products, _, _ = ask(Server(planted(), pd.concat([TRAIN, more])), "ann", "eve", "nobody", k=2)
-    assert products == [["lamp", "rope"], ["rope", "tent"], ["rope", "tent"]]
+    assert products == [["lamp", "rope"], ["tent", "lamp"], ["rope", "tent"]]
 
 
 def test_the_product_bias_is_added_to_the_scores():
@@ -189,6 +192,30 @@ def test_k_may_be_as_large_as_the_catalogue(monkeypatch):
         ask(server, "nobody", k=5)
 
 
+@pytest.mark.parametrize("of_tasks", ["of ids", "mixed by experts"])
+def test_a_model_with_towers_for_each_task_serves_the_stars_of_those_for_stars(of_tasks):
+    vocabulary = learn_vocabulary(TRAIN.assign(title=TRAIN["product_id"]), max_words=9)
+    tf.keras.utils.set_random_seed(0)
+    if of_tasks == "of ids":
+        pairs = (UserTower(vocabulary, dim=2), ProductTower(vocabulary, dim=2))
+        pairs = pairs, (UserTower(vocabulary, dim=3, summary=True), ProductTower(vocabulary, dim=3, title=True))
+    else:
+        pairs = expert_towers(vocabulary, dim=3).values()
+    retrieval_towers, rating_towers = pairs
+    ranking = RankingModel(*rating_towers, head=FactorHead(vocabulary, scale=50.0))
+    model = JointModel(RetrievalModel(*retrieval_towers, product_bias=True), ranking)
+    train_model(model, TRAIN.assign(title=TRAIN["product_id"]), epochs=1)
+    more = {"summary": tf.constant(["warm tent"])} if of_tasks == "of ids" else {}
+    new = pd.DataFrame({"product_id": ["yurt"], "title": ["tent"], "category": "camping"})
+    for arguments in ({}, {"new_products": new}):
+        products, _, stars = ask(Server(model, TRAIN[:0], **arguments), "ann", k=4, **more)
+        asked = pd.DataFrame({"user_id": "ann", "product_id": products[0], "summary": "warm tent"})
+        asked["title"] = asked["product_id"].replace("yurt", "tent")
+        known = asked["product_id"].ne("yurt").to_numpy() | (of_tasks == "of ids")
+        np.testing.assert_allclose(stars[0, known], model.ratings(asked)[known], rtol=1e-5)
+    assert np.ptp(stars) > 0.1
+
+
 def test_bytes_that_are_no_text_are_an_unknown_user():
     server = Server(planted(summary=True), TRAIN)
     odd, plain = tf.constant([b"\xff\xfe"]), tf.constant([b"nobody"])
@@ -248,6 +275,15 @@ def test_a_new_product_of_a_tower_that_reads_titles_is_what_the_tower_makes_of_i
     rows = pd.DataFrame({"user_id": "nobody", "product_id": ["?", "?"], "title": ["tent lamp rope", ""]})
     found = [stars[0, products[0].index(name)] for name in ("stove", "comb")]
     np.testing.assert_allclose(found, model.ratings(rows), rtol=1e-6)
+
+
+def test_ids_that_are_no_text_are_refused():
+    with pytest.raises(ValueError, match="user_id 7 is int, where models read text"):
+        Server(planted(), TRAIN.assign(user_id=7))
+    with pytest.raises(ValueError, match="product_id 7 is int, where models read text"):
+        Server(planted(), TRAIN, new_products=pd.DataFrame({"product_id": [7]}))
+    with pytest.raises(ValueError, match="product_id"):
+        Server(planted(), TRAIN, new_products=pd.DataFrame({"name": ["yurt"]}))
 
 
 @pytest.mark.parametrize("names", [["tent"], ["stove", "stove"]])
