@@ -73,7 +73,7 @@ class DampedBiases:
 
     A bias is a mean difference, pulled towards 0 as if there were `damping` more ratings without a difference, so that
     a few ratings have little effect; purchases without a rating don't count (Koren 2010, "Factor in the neighbors",
-    section 2.1):
+    section 2.1). Without any rating, mean and biases are 0:
 
         b_i = Σ (r - mean) / (n_i + damping)        b_u = Σ (r - mean - b_i) / (n_u + damping)
     """
@@ -82,9 +82,9 @@ class DampedBiases:
         if not damping >= 0:
             raise ValueError(f"damping is {damping}: expected a number of ratings, 0 or more.")
         self.damping = damping
-        self.mean = train[RATING].mean()
+        self.mean = train[RATING].mean() if train[RATING].notna().any() else 0.0
         self.product_bias = self._bias(train[RATING] - self.mean, train[PRODUCT], damping)
-        rest = train[RATING] - self.mean - train[PRODUCT].map(self.product_bias)
+        rest = train[RATING] - self.mean - _of(train[PRODUCT], self.product_bias)
         self.user_bias = self._bias(rest, train[USER], damping)
 
     @classmethod
@@ -103,8 +103,12 @@ class DampedBiases:
 
     def ratings(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the predicted stars, `[rows]`; the bias of an unknown user or product is 0."""
-        biases = reviews[PRODUCT].map(self.product_bias).fillna(0) + reviews[USER].map(self.user_bias).fillna(0)
-        return (self.mean + biases).to_numpy(float)
+        return (self.mean + _of(reviews[PRODUCT], self.product_bias) + _of(reviews[USER], self.user_bias)).to_numpy()
+
+
+def _of(ids: pd.Series, biases: pd.Series) -> pd.Series:
+    """Return the bias of each id, 0 if it is unknown; the ids may be categorical."""
+    return ids.map(biases).astype(float).fillna(0)
 
 
 class Purchases:

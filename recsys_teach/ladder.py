@@ -189,15 +189,20 @@ ABOUT_STARS = ("damped biases", "ranking", "multitask")
 
 
 def fit_ladder(
-    train: pd.DataFrame, *, seed: int = 0, split: Callable[..., Split] = split_at_random
+    train: pd.DataFrame,
+    *,
+    seed: int = 0,
+    split: Callable[..., Split] = split_at_random,
+    exclude_seen: bool = True,
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Fit the classics and the four models; return the recommenders and the seconds each took, by name.
 
     What doesn't apply is left out: models that predict stars, if there are none to learn from (`schema.has_stars`); the
     rate since launch without times; EASE with too many products; iALS without the extra `classics`. `split` is the
     function that held the test rows back; it also holds back the validation rows, a tenth of `train` if it takes a
-    `test_share`, as all but `split_last` do. `seed` is given to Keras before each model
-    (`tf.keras.utils.set_random_seed`, which seeds Python and numpy too).
+    `test_share`, as all but `split_last` do. `exclude_seen` is that of the scoreboard, and of the choice of settings
+    and epochs. `seed` is given to Keras before each model (`tf.keras.utils.set_random_seed`, which seeds Python and
+    numpy too).
     """
     if len(train) < 10:
         raise ValueError(f"{len(train)} training rows are too few to hold a tenth of them back: expected 10 or more.")
@@ -206,10 +211,11 @@ def fit_ladder(
     except ValueError:  # what is left can't be split in this way once more, such as users with one review each
         parts = split_at_random(train, test_share=VALIDATION_SHARE)
     defaults = choose_defaults(*parts)
+    by: dict[str, Any] = {"how_good": partial(quality, exclude_seen=exclude_seen)}
     fits: dict[str, Callable] = {
-        name: partial(fit_classic, settings, train, parts) for name, settings in CLASSICS.items()
+        name: partial(fit_classic, settings, train, parts, **by) for name, settings in CLASSICS.items()
     }
-    fits |= {name: partial(fit_model, build, train, parts, defaults, seed=seed) for name, build in MODELS.items()}
+    fits |= {name: partial(fit_model, build, train, parts, defaults, seed=seed, **by) for name, build in MODELS.items()}
     missing = set() if has_stars(train) else set(ABOUT_STARS)
     missing |= set() if TIMESTAMP in train else {"rate since launch"}
     missing |= set() if EASE.can_fit(train) else {"EASE"}
@@ -232,48 +238,55 @@ def _takes_share(split: Callable) -> bool:
     return True
 
 
-def quality(recommender: Any, train: pd.DataFrame, held_back: pd.DataFrame) -> float:
+def quality(recommender: Any, train: pd.DataFrame, held_back: pd.DataFrame, *, exclude_seen: bool = True) -> float:
     """Return how good a recommender is on rows that were held back: nDCG / RMSE, or nDCG or 1 / RMSE alone.
 
     The nDCG is that of whole rankings, without a cut, to which every row contributes; the RMSE divides it, so that one
-    percent of either counts alike. What a user bought in `train` is no candidate. The ranks are those of 40 million
-    scores at most.
+    percent of either counts alike. With `exclude_seen`, what a user bought in `train` is no candidate. The ranks are
+    those of 40 million scores at most.
     """
     found = 1.0
     if hasattr(recommender, "scores"):
         some = max(1_000, 40_000_000 // len(recommender.products))
         asked = held_back.sample(some, random_state=0) if some < len(held_back) else held_back
-        found *= metrics.ndcg(
-            row_ranks(recommender, train, asked, visible=asked.columns.tolist()), len(recommender.products)
-        ).mean()
-    if hasattr(recommender, "ratings") and RATING in held_back and held_back[RATING].notna().any():
+        how: dict[str, Any] = {"visible": asked.columns.tolist(), "exclude_seen": exclude_seen}
+        found *= metrics.ndcg(row_ranks(recommender, train, asked, **how), len(recommender.products)).mean()
+    rated = all(RATING in part and part[RATING].notna().any() for part in (train, held_back))
+    if hasattr(recommender, "ratings") and rated:
         errors = metrics.squared_error(recommender.ratings(held_back), held_back[RATING].to_numpy())
-        if np.isnan(errors).all():  # a model of stars that knows none
-            return 0.0
         found /= max(np.sqrt(np.nanmean(errors)), 1e-6)
     return float(found)
 
 
-def fit_classic(settings: Sequence[Callable], train: pd.DataFrame, parts: Split) -> Any:
+def fit_classic(
+    settings: Sequence[Callable], train: pd.DataFrame, parts: Split, *, how_good: Callable[..., float] = quality
+) -> Any:
     """Return the classic with the settings of the best quality on the validation rows, fitted on all training rows.
 
-    `parts` are the training and the validation part of `train`.
+    `parts` are the training and the validation part of `train`; `how_good` is `quality`, or like it.
     """
     best = 0
     if len(settings) > 1:
-        best = int(np.argmax([quality(fit(parts.train), *parts) for fit in settings]))
+        best = int(np.argmax([how_good(fit(parts.train), *parts) for fit in settings]))
     return settings[best](train)
 
 
 def fit_model(
-    build: Callable, train: pd.DataFrame, parts: Split, defaults: Defaults, *, seed: int, max_words: int = 0
+    build: Callable,
+    train: pd.DataFrame,
+    parts: Split,
+    defaults: Defaults,
+    *,
+    seed: int,
+    max_words: int = 0,
+    how_good: Callable[..., float] = quality,
 ) -> Any:
     """Train a model twice and return it: first to `find_best_epoch`, then on all rows.
 
     `build(vocabulary, defaults)` makes the model; `parts` are the training and the validation part of `train`;
-    `max_words` is for `learn_vocabulary`.
+    `max_words` is for `learn_vocabulary`; `how_good` is `quality`, or like it.
     """
-    epochs, _ = find_best_epoch(build, parts, defaults, seed=seed, max_words=max_words)
+    epochs, _ = find_best_epoch(build, parts, defaults, seed=seed, max_words=max_words, how_good=how_good)
     tf.keras.utils.set_random_seed(seed)
     model = build(learn_vocabulary(train, max_words=max_words), defaults)
     train_model(model, train, epochs=epochs, **_settings(defaults, seed))
@@ -281,18 +294,23 @@ def fit_model(
 
 
 def find_best_epoch(
-    build: Callable, parts: Split, defaults: Defaults, *, seed: int, max_words: int = 0
+    build: Callable,
+    parts: Split,
+    defaults: Defaults,
+    *,
+    seed: int,
+    max_words: int = 0,
+    how_good: Callable[..., float] = quality,
 ) -> tuple[int, float]:
-    """Train a model on the training part; return its best epoch by `quality` on the validation part, and that quality.
+    """Train a model on the training part; return its best epoch by `how_good` on the validation part, and that quality.
 
     Where the validation rows say nothing, it is `PLAIN_EPOCHS`, and the quality is NaN. See `fit_model`.
     """
     if parts.test[PRODUCT].isin(parts.train[PRODUCT]).any():
         tf.keras.utils.set_random_seed(seed)
         model = build(learn_vocabulary(parts.train, max_words=max_words), defaults)
-        how_good = partial(quality, model, *parts)
-        settings = _settings(defaults, seed)
-        found = train_model(model, parts.train, epochs=defaults.max_epochs, quality=how_good, **settings)["quality"]
+        settings = _settings(defaults, seed) | {"quality": partial(how_good, model, *parts)}
+        found = train_model(model, parts.train, epochs=defaults.max_epochs, **settings)["quality"]
         if found.nunique() > 1 or len(found) == 1:  # else the validation rows say nothing
             return 1 + int(found.argmax()), float(found.max())
     return PLAIN_EPOCHS, np.nan

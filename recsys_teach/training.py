@@ -55,7 +55,8 @@ def train_model(
     risen for four epochs, whatever the losses do.
 
     A model that was trained before is trained further: the optimizer keeps its state, and the order of the rows goes on
-    with the next epoch (`epochs=2` twice is `epochs=4`). `seed` orders the batches; the first weights come from Keras'
+    with the next epoch (`epochs=2` twice is `epochs=4`, except for numbers that the model itself draws, such as those
+    of `unknown_user_dropout`: they begin anew). `seed` orders the batches; the first weights come from Keras'
     own seed (`tf.keras.utils.set_random_seed`). `after_epoch` is called with the number of each epoch, from 1, when it
     has ended. `callbacks` are Keras' own, or yours: in their logs, `loss` and `val_loss` are means over the batches, as
     all losses are; batches reach them a hundred at a time. A progress bar appears after two seconds (`TQDM_DISABLE=1`
@@ -63,11 +64,12 @@ def train_model(
 
     Raises:
         TypeError: the model isn't a `tfrs.Model`, or `train` isn't a table.
-        ValueError: fewer epochs than one; no validation row has a known product; the validation loss isn't finite; the
-            model reads a column that isn't there.
+        ValueError: no epoch, no row, or none in a batch; no validation row has a known product; the mean of a loss over
+            an epoch, or the validation loss, isn't finite; the model reads a column that isn't there.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs is {epochs}: expected 1 or more.")
+    for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+        if number < 1:
+            raise ValueError(f"{name} is {number}: expected 1 or more.")
     rows = _rows(model, train)
     held_back = None
     if validation is not None:
@@ -138,6 +140,8 @@ def _rows(model: tfrs.Model, reviews: pd.DataFrame, *, held_back: bool = False) 
             f"the rows are a {type(reviews).__name__}: expected a table, a pandas DataFrame. Batches of your own go to "
             "Keras: model.compile(optimizer), model.fit(batches)."
         )
+    if reviews.empty:
+        raise ValueError("the table has no rows: there is nothing to train on.")
     towers = _towers(model)
     if not towers:
         return column_tensors(reviews)
@@ -154,11 +158,12 @@ def _known(model: tfrs.Model, validation: pd.DataFrame) -> pd.DataFrame:
     return known
 
 
-def _towers(model: tfrs.Model) -> tuple[Tower, ...]:
-    """Return the model's two towers if both are ours, else nothing."""
-    towers = [getattr(model, name, None) for name in ("user_tower", "product_tower")]
-    ours = tuple(tower for tower in towers if isinstance(tower, Tower))
-    return ours if len(ours) == len(towers) else ()
+def _towers(model: tfrs.Model) -> list[Tower]:
+    """Return the model's two towers, and those of its ranking model if it has its own; nothing if one isn't ours."""
+    owners = [model, model.ranking] if isinstance(getattr(model, "ranking", None), tfrs.Model) else [model]
+    towers = [getattr(owner, name, None) for owner in owners for name in ("user_tower", "product_tower")]
+    ours = {id(tower): tower for tower in towers if isinstance(tower, Tower)}
+    return list(ours.values()) if ours.keys() == {id(tower) for tower in towers} else []
 
 
 def row_numbers(count: int, batch_size: int, rng: np.random.Generator | None = None) -> tf.data.Dataset:
@@ -227,8 +232,10 @@ class Report(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         found = {name: float(value) for name, value in (logs or {}).items()}
         self.model.epochs_trained = epoch + 1
+        _check_finite(found["loss"], f"loss of {type(self.model).__name__} in epoch {epoch + 1}")
         if "val_loss" in found:
-            found["validation"] = _finite(found.pop("val_loss"), self.model)
+            found["validation"] = found.pop("val_loss")
+            _check_finite(found["validation"], f"validation loss of {type(self.model).__name__}")
         self.losses.append(found)
         if self.quality:
             self.losses[-1]["quality"] = self.quality()
@@ -244,11 +251,13 @@ class Report(tf.keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def _finite(loss: float, model: tfrs.Model) -> float:
-    """Return the validation loss; raise a ValueError if it isn't a finite number."""
+def _check_finite(loss: float, name: str) -> None:
+    """Raise a ValueError if a loss isn't a finite number."""
     if not np.isfinite(loss):
-        raise ValueError(f"the validation loss of {type(model).__name__} is {loss}: expected a finite number.")
-    return loss
+        raise ValueError(
+            f"the {name} is {loss}: expected a finite number. Is a number missing in what it reads, or is the "
+            "learning_rate too large? The model is of no use now: make it anew."
+        )
 
 
 def out_of_patience(losses: Sequence[float], *, patience: int = PATIENCE, progress: float = PROGRESS) -> bool:

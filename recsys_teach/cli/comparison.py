@@ -62,7 +62,7 @@ def compare(
 
     from recsys_teach.ladder import fit_ladder  # TensorFlow takes seconds to load: not before the data is known good
 
-    recommenders, seconds = fit_ladder(parts.train, seed=seed, split=splitter)
+    recommenders, seconds = fit_ladder(parts.train, seed=seed, split=splitter, exclude_seen=exclude_seen)
     if shop:
         recommenders["oracle"], seconds["oracle"] = Oracle(shop), 0.0
     rivals = [name for name in RIVALS if name in recommenders]

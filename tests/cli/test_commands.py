@@ -42,8 +42,8 @@ def fitted(monkeypatch):
     """A ladder of the two baselines in place of the one that loads TensorFlow; lists the calls it gets."""
     calls = []
 
-    def fit_ladder(train, *, seed=0, split):
-        calls.append((train, seed, split))
+    def fit_ladder(train, *, seed=0, split, exclude_seen):
+        calls.append((train, seed, split, exclude_seen))
         recommenders = {"popularity": Popularity(train), "damped biases": DampedBiases(train)}
         return recommenders, {"popularity": 0.5, "damped biases": 1.5}
 
@@ -152,9 +152,9 @@ def test_the_split_is_by_time_where_there_are_times(planted, file, options, spli
 
 
 def test_only_the_training_part_is_fitted(planted, fitted):
-    compare(planted / "timed.csv", "--seed", 5)
-    [(train, seed, _)] = fitted
-    assert seed == 5
+    compare(planted / "timed.csv", "--seed", 5, "--include-seen")
+    [(train, seed, _, exclude_seen)] = fitted
+    assert (seed, exclude_seen) == (5, False)
     assert list(zip(train["user_id"], train["product_id"]))[-2:] == [("dan", "wok"), ("dan", "tent")]
     assert len(train) == 8
 
@@ -173,7 +173,7 @@ def test_the_seed_shuffles_a_random_split(planted, fitted):
 )
 def test_validation_rows_are_to_be_held_back_as_the_test_rows_were(planted, fitted, options, expected):
     compare(planted / "timed.csv", *options)
-    [(train, _, split)] = fitted
+    [(train, _, split, _)] = fitted
     for ours, theirs in (
         (train, expected(load_reviews(planted / "timed.csv")).train),
         *zip(split(train, test_share=0.25), expected(train, test_share=0.25)),
@@ -186,7 +186,7 @@ def test_the_last_review_of_each_user_is_held_back_and_then_the_last_but_one(pla
     assert result["split"] == "last"
     counts = {"train": 6, "test": 4, "candidates": 2, "new_user_share": 0, "new_product_share": 3 / 4}
     assert counts.items() <= result["data"].items()
-    [(train, _, split)] = fitted
+    [(train, _, split, _)] = fitted
     bought = [("ann", "wok"), ("bob", "wok"), ("cy", "wok"), ("ann", "tent"), ("dan", "wok"), ("dan", "tent")]
     assert list(zip(train["user_id"], train["product_id"])) == bought
     first, validation = split(train)

@@ -245,3 +245,13 @@ def test_ease_says_how_many_products_are_too_many(monkeypatch):
     assert not EASE.can_fit(TWO)
     with pytest.raises(ValueError, match="2 users and 2 products: expected 3 pairs at most; leave rare products out"):
         EASE(TWO)
+
+
+def test_damped_biases_of_categorical_ids_are_those_of_texts():
+    categorical = TRAIN.astype({"user_id": "category", "product_id": "category"})
+    asked = reviews(("ann", "rake", 1.0), ("stranger", "never seen", 1.0))
+    expected = DampedBiases(TRAIN).ratings(pd.concat([TRAIN, asked]))
+    for table in (categorical, TRAIN):
+        biases = DampedBiases(table)
+        np.testing.assert_allclose(biases.ratings(categorical), expected[: len(TRAIN)])
+        np.testing.assert_allclose(biases.ratings(asked), expected[len(TRAIN) :])

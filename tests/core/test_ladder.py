@@ -128,7 +128,7 @@ def test_validation_rows_are_held_back_once_by_the_split_it_is_given(run):
 def test_a_split_that_takes_no_share_holds_back_what_it_does(monkeypatch):
     seen = []
     monkeypatch.setattr(ladder, "MODELS", {})
-    monkeypatch.setattr(ladder, "fit_classic", lambda settings, train, parts: seen.append(parts))
+    monkeypatch.setattr(ladder, "fit_classic", lambda settings, train, parts, **_: seen.append(parts))
     ladder.fit_ladder(SMALL, split=split_last)
     for ours, theirs in zip(seen[0], split_last(SMALL)):
         pd.testing.assert_frame_equal(ours, theirs)
@@ -139,7 +139,7 @@ def test_where_the_rest_cannot_be_split_so_again_the_validation_rows_are_drawn_a
     """Every user has one review left, and all of them are of the same second."""
     seen = []
     monkeypatch.setattr(ladder, "MODELS", {})
-    monkeypatch.setattr(ladder, "fit_classic", lambda settings, train, parts: seen.append(parts))
+    monkeypatch.setattr(ladder, "fit_classic", lambda settings, train, parts, **_: seen.append(parts))
     rest = SMALL.drop_duplicates("user_id").assign(timestamp=SMALL["timestamp"].iloc[0])
     with pytest.raises(ValueError, match=r"split at random|or at random"):
         split(rest)
@@ -280,8 +280,9 @@ def test_a_model_of_texts_learns_the_words_of_the_rows_it_is_trained_on():
 TINY = SMALL[:100]
 
 
+@pytest.mark.parametrize("exclude_seen", [True, False])
 @pytest.mark.parametrize(("qualities", "epochs"), [([1.0, 3.0, 2.0], 2), ([1.0, 3.0, 3.0], 2), ([3.0, 1.0, 2.0], 1)])
-def test_both_trainings_of_a_model_by_hand(monkeypatch, qualities, epochs):
+def test_both_trainings_of_a_model_by_hand(monkeypatch, qualities, epochs, exclude_seen):
     trainings = []
 
     def train(model, rows, *, epochs, quality=None, **settings):
@@ -291,12 +292,12 @@ def test_both_trainings_of_a_model_by_hand(monkeypatch, qualities, epochs):
     monkeypatch.setattr(ladder, "CLASSICS", {})
     monkeypatch.setattr(ladder, "MODELS", {"vocabulary": lambda vocabulary, recipe: vocabulary})
     monkeypatch.setattr(ladder, "train_model", train)
-    monkeypatch.setattr(ladder, "quality", lambda *given: given)
-    recommenders, _ = ladder.fit_ladder(TINY, split=split_by_time)
+    monkeypatch.setattr(ladder, "quality", lambda *given, exclude_seen: (*given, exclude_seen))
+    recommenders, _ = ladder.fit_ladder(TINY, split=split_by_time, exclude_seen=exclude_seen)
     [(first, rows, most, how_good), (last, all_rows, best, none)] = trainings
     pd.testing.assert_frame_equal(rows, TINY[:90])
-    recommender, known, held_back = how_good()
-    assert (recommender is first, known is rows) == (True, True)
+    recommender, known, held_back, excluded = how_good()
+    assert (recommender is first, known is rows, excluded) == (True, True, exclude_seen)
     pd.testing.assert_frame_equal(held_back, TINY[90:].reset_index(drop=True))
     assert (all_rows is TINY, most, best, none) == (True, 30, epochs, None)
     assert (first.user_counts.sum(), last.user_counts.sum()) == (90, 100)
@@ -355,7 +356,7 @@ def test_without_a_validation_row_of_a_known_product_training_has_a_fixed_length
 @pytest.fixture
 def names(monkeypatch):
     """Names of the rungs that are fitted to reviews, with `implicit`, and without the fitting."""
-    monkeypatch.setattr(ladder, "fit_classic", lambda settings, *_: settings)
+    monkeypatch.setattr(ladder, "fit_classic", lambda settings, *_, **__: settings)
     monkeypatch.setattr(ladder, "fit_model", lambda build, *_, **__: build)
     monkeypatch.setattr(ladder, "find_spec", lambda name: name == "implicit" or None)
     return lambda reviews: list(ladder.fit_ladder(reviews)[0])
@@ -472,6 +473,19 @@ def test_at_most_forty_million_scores_are_asked_for_but_a_thousand_rows_always_a
     pd.testing.assert_frame_equal(pd.concat(again.asked), some)
 
 
+def test_what_was_bought_before_counts_where_it_is_a_candidate():
+    class Fixed:
+        products = ("a", "b", "c")
+
+        def scores(self, reviews):
+            return np.tile([0.3, 0.2, 0.1], (len(reviews), 1))
+
+    known = pd.DataFrame({"user_id": ["ann", "ann"], "product_id": ["a", "b"]})
+    again = pd.DataFrame({"user_id": ["ann", "ann"], "product_id": ["b", "c"]})
+    assert ladder.quality(Fixed(), known, again) == pytest.approx((0 + 1) / 2)  # c is the only candidate
+    assert ladder.quality(Fixed(), known, again, exclude_seen=False) == pytest.approx((1 / np.log2(3) + 1 / 2) / 2)
+
+
 def test_texts_of_the_held_back_rows_can_be_read():
     class Reader(Ranks):
         def scores(self, reviews):
@@ -512,6 +526,12 @@ def test_a_classic_has_the_settings_that_validation_rows_favour_and_is_fitted_to
     assert [stars for stars, _ in fits] == [*guesses, chosen]
     assert all(train is parts.train for _, train in fits[:-1])
     assert fits[-1][1] is TINY
+
+
+def test_another_judge_chooses_other_settings_of_a_classic():
+    parts = Split(TINY[:90], TINY[90:].assign(rating=4.0))
+    settings = [partial(Guess, stars=stars, fits=[]) for stars in (1.0, 4.0, 2.0)]
+    assert ladder.fit_classic(settings, TINY, parts, how_good=lambda guess, *_: -guess.stars).stars == 1.0
 
 
 def test_a_classic_without_a_choice_is_fitted_once():

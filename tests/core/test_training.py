@@ -169,13 +169,14 @@ def test_the_retrieval_loss_of_validation_is_the_softmax_of_its_batches_and_forg
 class OtherNames(tfrs.Model):
     """A model of somebody's own: its metric isn't called as ours are, and its loss has a part without any metric."""
 
-    def __init__(self, goal):
+    def __init__(self, goal, in_training=5.0):
         super().__init__()
         self.user_tower, self.product_tower = UserTower(VOCABULARY, dim=4), ProductTower(VOCABULARY, dim=4)
-        self.guess, self.goal, self.mae = tf.Variable(0.0), goal, tf.keras.metrics.Mean("mae")
+        self.guess, self.goal, self.in_training = tf.Variable(0.0), goal, in_training
+        self.mae = tf.keras.metrics.Mean("mae")
 
     def compute_loss(self, features, training=False):
-        goal = 5.0 if training else self.goal
+        goal = self.in_training if training else self.goal
         self.mae.update_state(tf.abs(self.guess - goal))
         return (self.guess - goal) ** 2
 
@@ -191,6 +192,15 @@ def test_a_model_with_other_metrics_stops_by_its_own_loss(goal, epochs):
 def test_a_validation_loss_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="the validation loss of OtherNames is nan: expected a finite number"):
         train_model(OtherNames(np.nan), TRAIN, epochs=3, validation=VALIDATION)
+
+
+def test_a_training_that_came_to_nothing_is_told():
+    with pytest.raises(ValueError, match="the loss of OtherNames in epoch 1 is nan: expected a finite number"):
+        train_model(OtherNames(5.0, in_training=np.nan), TRAIN, epochs=3)
+    diverging = build(RankingModel)
+    diverging.compile(tf.keras.optimizers.SGD(1e6))
+    with pytest.raises(ValueError, match=r"the loss of RankingModel in epoch . is (nan|inf)"):
+        train_model(diverging, TRAIN, epochs=3)
 
 
 def test_a_stack_stops_by_the_losses_of_its_pairs_and_their_weights():
@@ -423,12 +433,22 @@ def test_the_quality_is_that_of_the_model_after_each_epoch():
     assert losses["quality"].tolist() == expected
 
 
-def test_purchases_that_nobody_rated_leave_no_nan_in_the_weights():
-    rarely_rated = TRAIN.assign(rating=TRAIN["rating"].where(TRAIN.index < 6))  # most batches have no rating at all
-    vocabulary = learn_vocabulary(rarely_rated)
-    model = build(RankingModel, head=FactorHead(vocabulary), l2=0.1)
-    before = model.ratings(TRAIN)
-    losses = train_model(model, rarely_rated, epochs=2, batch_size=4)
+@pytest.mark.parametrize("rated", [6, 0])
+def test_purchases_that_nobody_rated_leave_no_nan_in_the_weights(rated):
+    some_rated = TRAIN.assign(rating=TRAIN["rating"].where(TRAIN.index < rated))  # most batches have no rating at all
+    vocabulary = learn_vocabulary(some_rated)
+    weigh = {"rating_weight": 1.0, "retrieval_weight": 1.0}
+    model = build(MultitaskModel, head=FactorHead(vocabulary), l2=0.1, **weigh)
+    before = model.ratings(TRAIN), model.scores(TRAIN)
+    losses = train_model(model, some_rated, epochs=2, batch_size=4)
     assert np.isfinite(losses).all(axis=None)
     assert all(np.isfinite(values).all() for values in weights(model))
-    assert (model.ratings(TRAIN) != before).any()
+    assert (model.ratings(TRAIN) != before[0]).any()
+    assert (model.scores(TRAIN) != before[1]).any()
+
+
+def test_a_table_without_ratings_has_the_mean_0_and_the_spread_1():
+    for purchases in (TRAIN.drop(columns="rating"), TRAIN.assign(rating=np.nan)):
+        vocabulary = learn_vocabulary(purchases)
+        assert (vocabulary.biases.mean, vocabulary.rating_spread) == (0, 1)
+        assert (vocabulary.biases.ratings(TRAIN) == 0).all()
