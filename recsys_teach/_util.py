@@ -78,6 +78,12 @@ def one_line(text: str) -> str:
     return "; ".join(escape_controls(line, 120) for line in text.splitlines()[:4]).strip("; .")
 
 
+def named(path: str | os.PathLike) -> Path:
+    """Return the path, resolved if it ends in no name, as "." does: then there can be something beside it."""
+    path = Path(path)
+    return path if path.name not in ("", "..") else path.resolve()
+
+
 def same_everywhere(rows: int, column: str, value: str) -> str:
     """Return what to say of a table that has only one user, or only one product."""
     remedy = f"a recommender needs at least two {column.removesuffix('_id')}s to tell apart."

@@ -51,6 +51,7 @@ MANY = 1_000  # different ratings; where there are more, none of them is looked 
 TRUTHS = {"true": True, "false": False}
 TIMES = "expected dates such as 2023-01-31, or all in seconds (or all in ms, µs, ns) since 1970, from 1678 to 2261."
 ANOTHER_UNIT = f"a {TIMESTAMP} in another unit than the rest"
+QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 NUMBER = re.compile(r"[+-]?[0-9]+([.][0-9]+)?")
 NO_TEXT = re.compile("[\ud800-\udfff]")  # halves of characters, which no file can hold
 NO_ID = re.compile('[\0\ud800-\udfff]|^ +"')  # not every program reads on after a NUL, or keeps a blank before quotes
@@ -75,6 +76,18 @@ def has_stars(reviews: pd.DataFrame) -> bool:
     return RATING in reviews and reviews[RATING].nunique() > 1
 
 
+def unrated_values(unrated: Any) -> bool | tuple[Any, ...]:
+    """Return the values that mean "not rated" as several, what is missing as ""; True and False stay.
+
+    >>> unrated_values(-1), unrated_values("-1"), unrated_values([-1, None]), unrated_values(True)
+    ((-1,), ('-1',), (-1, ''), True)
+    """
+    if isinstance(unrated, bool):
+        return unrated
+    several = unrated if _is_list(unrated) or isinstance(unrated, set) else [unrated]
+    return tuple("" if pd.isna(value) else value for value in several)
+
+
 def check_reviews(
     reviews: pd.DataFrame,
     *,
@@ -88,7 +101,8 @@ def check_reviews(
     Ids and texts become `str` (a number 7 or 7.0 becomes "7"), ratings `float64` (stars; True is 1, if all of them are
     True or False), timestamps UTC datetimes at second resolution (numbers count from 1970; fractions are cut off); a
     missing `summary`, `title`, `category` or `categories` becomes an empty text; a `history`, which is a list of ids or
-    a text of ids with | between them, becomes a tuple of `str`. Columns that the schema doesn't know are left out. The
+    a text of ids (with | between them, as Python or JSON writes a list, or with blanks if no product's id has one),
+    becomes a tuple of `str`. Columns that the schema doesn't know are left out. The
     order of the rows stays, their index is numbered anew from 0.
 
     Args:
@@ -118,7 +132,7 @@ class Checker:
         self, source: str, *, unrated: bool | Sequence[Any] = (), decimal: str = ".", dayfirst: bool | None = None
     ):
         self.source, self.decimal, self.dayfirst = source, decimal, dayfirst
-        self.unrated = unrated
+        self.unrated = unrated_values(unrated)
         self.rows = 0
         self.columns: list[str] = []  # of the first piece
         self.kinds: set[str] = set()  # of ratings: numbers or truth values
@@ -143,6 +157,7 @@ class Checker:
                 f"{self.source} has a {differ[0]} in some rows only, and none {where}: expected it in all, or in none."
             )
         reviews = reviews.reset_index(drop=True)
+        self.blanks_in_ids = HISTORY in present and any(" " in str(product) for product in reviews[PRODUCT])
         read = {USER: self._ids, PRODUCT: self._ids, RATING: self._ratings, TIMESTAMP: self._times}
         read |= {CATEGORIES: self._lists, HISTORY: self._histories}
         checked = pd.DataFrame({name: read.get(name, self._texts)(reviews[name]) for name in present})
@@ -197,8 +212,17 @@ class Checker:
 
     def _histories(self, values: pd.Series) -> pd.Series:
         """Return a tuple of ids for each list of ids, or text of ids with | between them."""
-        lists = values.astype(object).map(lambda value: value if _is_list(value) else _as_text(value).split("|"))
+        lists = values.astype(object).map(lambda value: value if _is_list(value) else self._listed(_as_text(value)))
         return lists.map(lambda ids: tuple(one for one in _leaves(ids) if one))
+
+    def _listed(self, text: str) -> list[str]:
+        """Return the ids in a text of them, such as a|b, ('a', 'b') or ["a", "b"]."""
+        text = text.strip()
+        if text[:1] + text[-1:] not in ("()", "[]"):
+            return text.split("|" if "|" in text or self.blanks_in_ids else None)
+        if quoted := QUOTED.findall(text):
+            return [one or other for one, other in quoted]
+        return text[1:-1].replace(",", " ").split()
 
     def _ratings(self, values: pd.Series) -> pd.Series:
         objects = values.astype(object)
@@ -349,7 +373,9 @@ def _as_text(value: Any) -> str:
         return value
     if pd.isna(value):
         return ""
-    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
+    if isinstance(value, float | np.floating | Decimal) and value == value and abs(value) < MOST and value % 1 == 0:
+        return str(int(value))
+    return str(value)
 
 
 def _is_number(value: Any) -> bool:

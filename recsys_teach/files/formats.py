@@ -30,7 +30,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from recsys_teach._util import listed, one_line, refuse, shown
-from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP, USER
+from recsys_teach.schema import PRODUCT, RATING, TIMESTAMP, USER, unrated_values
 
 PIECE = 100_000  # rows that are read at once
 OPENED = 10 * PIECE  # of a Parquet file, in whole row groups
@@ -83,9 +83,10 @@ class Reading:
 
     def __post_init__(self) -> None:
         try:
-            codecs.lookup(self.encoding)
+            "".encode(self.encoding)  # which refuses "hex" and others that aren't of texts
         except LookupError:
             raise ValueError(f"encoding is {self.encoding!r}: expected one such as 'utf-8' or 'latin-1'.") from None
+        object.__setattr__(self, "unrated", unrated_values(self.unrated))
         if self.decimal not in (".", ","):
             raise ValueError(f"decimal is {self.decimal!r}: expected '.' or ','.")
         if self.sep is not None and (not self.sep or (len(self.sep) > 1 and self.sep != "::") or self.sep in '"\n\r'):
@@ -329,17 +330,34 @@ def _quoting(path: Path, sep: str, how: Reading, names: list[str], wanted: Mappi
         return csv.QUOTE_NONE
     with _opened(path, how.encoding) as lines:
         counts = Counter(line.count(sep) for line in lines if line.strip())
-    even = len(counts) == 1
+    even, usual = len(counts) == 1, max(counts, key=counts.__getitem__, default=0)
+    records, fused = 0, 0  # fused: the last line of a record whose lines look like a record each
+    of_record: list[int] = []  # the separators in each of its lines
+
+    def counted(lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            of_record.append(line.count(sep))
+            yield line
+
     try:
         with _opened(path, how.encoding) as lines, _long_fields():
-            reader = csv.reader(lines, delimiter=sep, strict=True)
-            records = sum(1 for row in reader if row)
+            reader = csv.reader(counted(lines), delimiter=sep, strict=True)
+            for row in reader:
+                records += bool(row)
+                if len(of_record) > 1 and {*of_record} == {usual}:
+                    fused = fused or reader.line_num
+                of_record.clear()
     except csv.Error as error:
         if even:
             return csv.QUOTE_NONE
         raise ValueError(f"line {reader.line_num} has a quotation mark at a wrong place ({error})") from error
     if even and records < counts.total():
         return csv.QUOTE_NONE
+    if fused and usual:
+        raise ValueError(
+            f"{path}: a text in quotation marks goes on over lines, up to line {fused}, and each of these lines has "
+            f"{usual} separators, as a review by itself has: remove quotation marks that aren't around a whole field."
+        )
     if even:
         _refuse_quoted_and_bare(path, sep, how, [names.index(name) for name in wanted if wanted[name] in IDS])
     return csv.QUOTE_MINIMAL
@@ -403,7 +421,13 @@ def _json_pieces(path: Path, kind: str, how: Reading, choose: Choose) -> Iterato
         some = list(objects)
         if not names.keys() >= set().union(*some):
             names |= dict.fromkeys(name for row in some for name in row)
-            wanted = choose(list(names))
+            before, wanted = wanted, choose(list(names))
+            if other := [name for name in before if wanted.get(name) != before[name]]:
+                name, was, now = other[0], before[other[0]], wanted.get(other[0], "nothing")
+                raise ValueError(
+                    f"{path}: with columns that begin late, {name!r} means {now!r} and no more {was!r}, as before: say "
+                    f"which, as in columns={{{name!r}: {was!r}}}, or --column {name}={was}."
+                )
         columns = {theirs: pd.Series([row.get(theirs) for row in some], dtype=object) for theirs in wanted}
         types = _types(columns, wanted)
         yield pd.DataFrame({wanted[theirs]: values for theirs, values in columns.items()})
@@ -577,15 +601,41 @@ def parquet_batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(PIECE, row_groups=list(groups[start : start + at_once]))
 
 
+def _parquet_file(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file: what begins with a folder "file:" would be an address, if it weren't absolute."""
+    return pq.ParquetFile(path.absolute())
+
+
+PERCENT = re.compile("(%[0-9A-Fa-f]{2})+")  # how Hive writes characters that a folder's name shouldn't have
+
+
+def _of_folders(path: Path, part: Path) -> dict[str, str | None]:
+    """Return what the folders between a path and one of its files say of all rows, as Hive names them: rating=5."""
+    pairs = [name.split("=", 1) for name in part.relative_to(path).parts[:-1] if "=" in name]
+    texts = {
+        name: PERCENT.sub(lambda found: bytes.fromhex(found[0].replace("%", "")).decode(), of) for name, of in pairs
+    }
+    return {name: None if text == "__HIVE_DEFAULT_PARTITION__" else text for name, text in texts.items()}
+
+
 def _parquet_pieces(path: Path, kind: str, how: Reading, choose: Choose) -> Iterator[pd.DataFrame]:
-    """Read Parquet files by their own columns alone, without pandas' metadata and folder names."""
-    wanted: dict[str, str] | None = None
-    for part in parquet_files(path):
-        file = pq.ParquetFile(part.absolute())  # what begins with a folder "file:" would be an address
-        names = file.schema_arrow.names
-        wanted = choose(names) if wanted is None else wanted
+    """Read Parquet files, without pandas' metadata; a folder's name such as rating=5 is a column that they lack."""
+    parts = parquet_files(path)
+    wanted: dict[str, str] = {}
+    for part in parts:  # the columns of all files, before the rows of the first one
+        names = _parquet_file(part).schema_arrow.names
+        names += [name for name in _of_folders(path, part) if name not in names]
+        wanted = wanted or choose(names)
         if missing := [name for name in wanted if name not in names]:
             raise ValueError(f"{part} has no column {missing[0]!r}, which the files before it have: expected the same.")
+        if more := [name for name in choose(names) if name not in wanted]:
+            raise ValueError(f"{part} has a column {more[0]!r}, which the files before it lack: expected the same.")
+    for part in parts:
+        file, told = _parquet_file(part), _of_folders(path, part)
+        names = file.schema_arrow.names
         for batch in parquet_batches(file):
-            table = pa.Table.from_batches([batch]).select([names.index(name) for name in wanted])
+            table = pa.Table.from_batches([batch])
+            for name in [name for name in told if name not in names]:
+                table = table.append_column(name, pa.array([told[name]] * len(table), pa.string()))
+            table = table.select([table.schema.names.index(name) for name in wanted])
             yield table.rename_columns(list(wanted.values())).to_pandas(ignore_metadata=True)

@@ -18,6 +18,7 @@ from recsys_teach.files.formats import Reading, read_pieces
 from recsys_teach.schema import (
     CATEGORIES,
     CATEGORY,
+    HISTORY,
     OPTIONAL,
     PRODUCT,
     RATING,
@@ -54,6 +55,7 @@ FORMATS: tuple[dict[str, str], ...] = (
         for item in ("movieId", "movie_id", "item_id")
     ),
 )
+TEXTS = (SUMMARY, TITLE, CATEGORY, CATEGORIES)
 # With one of these columns, a `title` is the headline of a written review.
 OF_WRITTEN_REVIEWS = {"text", "reviewText", "review_text", "review_body", "body", "review", "helpful_vote", "content"}
 
@@ -104,6 +106,11 @@ def load_reviews(
         name = str(path)
         pieces = review_pieces(path, how)
     reviews = pd.concat(list(pieces), ignore_index=True)
+    for column in TEXTS:  # a column may begin late in a JSON file, after pieces without it
+        if column in reviews:
+            reviews[column] = reviews[column].fillna("")
+    if HISTORY in reviews:
+        reviews[HISTORY] = reviews[HISTORY].map(lambda history: history if isinstance(history, tuple) else ())
     for column in (USER, PRODUCT):
         if reviews[column].nunique() < 2:
             raise ValueError(f"{name}: {same_everywhere(len(reviews), column, reviews[column].iloc[0])}")
@@ -158,7 +165,7 @@ def wanted_columns(found: Sequence[Any], columns: Mapping[Any, str] | None, sour
     if unknown := [theirs for theirs in named if theirs not in found]:
         raise ValueError(f"{source} has no column {unknown[0]!r} to rename (columns found: {listed(found)}).")
     if wrong := [ours for ours in named.values() if ours not in REQUIRED + OPTIONAL]:
-        raise ValueError(f"columns= names {wrong[0]!r}: expected one of {', '.join(REQUIRED + OPTIONAL)}.")
+        raise ValueError(f"{source}: columns= names {wrong[0]!r}: expected one of {', '.join(REQUIRED + OPTIONAL)}.")
     known = {theirs: ours for theirs, ours in known_columns(found).items() if theirs not in named}
     wanted = {theirs: ours for theirs, ours in known.items() if theirs == ours or ours not in named.values()} | named
     taken = [theirs for theirs in found if theirs in wanted]

@@ -23,11 +23,20 @@ except ModuleNotFoundError as error:
     ) from error
 
 from recsys_teach import __version__
+from recsys_teach._util import named
 from recsys_teach.files.formats import Reading
 from recsys_teach.files.loading import found_path
 from recsys_teach.scale import stages
 from recsys_teach.scale.prepared_folder import FORMAT
-from recsys_teach.scale.resume import already_there, interruptible, known_files, open_database, plain_errors, run_stages
+from recsys_teach.scale.resume import (
+    already_there,
+    interruptible,
+    is_unfinished,
+    known_files,
+    open_database,
+    plain_errors,
+    run_stages,
+)
 from recsys_teach.scale.stages import read_source
 
 
@@ -75,7 +84,7 @@ def prepare(
         ValueError, OSError: one sentence of what was found, where, and what to do; nothing is left at `out`.
     """
     several = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    paths, out = [found_path(path) for path in several], Path(os.path.expanduser(out))
+    paths, out = [found_path(path) for path in several], named(os.path.expanduser(out))
     how = Reading(columns, sep, encoding, decimal, dayfirst, header, unrated)
     request = {
         "format": FORMAT,
@@ -92,6 +101,8 @@ def prepare(
     with plain_errors(work, memory_limit):
         if os.path.lexists(out):
             return already_there(out, request)
+        if work.is_dir() and any(work.iterdir()) and not is_unfinished(work):
+            raise ValueError(f"{work}, where the unfinished work would be, holds other files: choose another name.")
         work.mkdir(exist_ok=True)
         con = open_database(work, request, memory_limit=memory_limit, threads=threads)
         with closing(con), interruptible(con):

@@ -19,22 +19,35 @@ from tqdm.auto import tqdm
 
 from recsys_teach import __version__
 from recsys_teach._util import progress_bar
-from recsys_teach.files.formats import kind_of
+from recsys_teach.files.formats import PARQUET, kind_of, parquet_files
 
 
 def known_files(paths: list[Path]) -> list[dict]:
-    """Return name, bytes and time of the last change of each file, by which a changed file is noticed."""
+    """Return name, bytes and time of the last change of each file, by which a changed file is noticed.
+
+    Of a folder of Parquet files, they are those of the files in it.
+    """
     if not paths:
         raise ValueError("no sources: expected a file of reviews, or several.")
-    for path in paths:
-        kind_of(path, expected="a file of reviews")
+    kinds = [kind_of(path, expected="a file of reviews") for path in paths]
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError(f"a file is among the sources twice ({', '.join(map(str, paths))}): name each of them once.")
-    stats = [(path.name, path.stat()) for path in paths]
+    stats = []
+    for path, kind in zip(paths, kinds):
+        files = parquet_files(path) if kind in PARQUET else [path]
+        stats += [((Path(path.name) / file.relative_to(path)).as_posix(), file.stat()) for file in files]
     return [
         {"name": name, "bytes": of.st_size, "modified": datetime.fromtimestamp(of.st_mtime, timezone.utc).isoformat()}
         for name, of in stats
     ]
+
+
+DATABASE = "work.duckdb"
+
+
+def is_unfinished(partial: Path) -> bool:
+    """Return whether a folder holds the work of a run that was stopped, and not somebody's files."""
+    return (partial / DATABASE).is_file()
 
 
 def already_there(out: Path, request: dict) -> dict:
@@ -49,7 +62,9 @@ def already_there(out: Path, request: dict) -> dict:
             f"{out} was prepared with {other[0]}={manifest.get(other[0])!r}, not {request[other[0]]!r}: choose another "
             "name, or remove it."
         )
-    shutil.rmtree(out.with_name(out.name + ".partial"), ignore_errors=True)
+    partial = out.with_name(out.name + ".partial")
+    if is_unfinished(partial):
+        shutil.rmtree(partial, ignore_errors=True)
     tqdm.write(f"{out} is there already, of the same sources and arguments: nothing to do.")
     return manifest
 
@@ -65,7 +80,7 @@ def open_database(partial: Path, request: dict, *, memory_limit: str, threads: i
         "autoload_known_extensions": False,
     }
     for _ in range(2):
-        con = duckdb.connect(str(partial / "work.duckdb"), config=config)
+        con = duckdb.connect(str(partial / DATABASE), config=config)
         con.execute("SET TimeZone = 'UTC'")
         con.execute("SET enable_progress_bar = false")  # DuckDB's own, which TQDM_DISABLE wouldn't silence
         con.execute("CREATE TABLE IF NOT EXISTS done (stage VARCHAR)")

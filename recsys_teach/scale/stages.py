@@ -128,6 +128,12 @@ def hold_back(
     con.execute(f"CREATE OR REPLACE VIEW reviews AS {' UNION ALL '.join(tables)}")
     asked = ("count(*)", "count(seconds)", *(f"{end}({of})" for of in ("seconds", *IDS) for end in ("min", "max")))
     rows, timed, first, last, *ids = _one(con, f"SELECT {', '.join(asked)} FROM reviews")
+    rated = [_one(con, f"SELECT count(rating) FROM source_{n}")[0] for n in range(sources)]
+    if any(rated) and not all(rated):
+        raise ValueError(
+            f"source {rated.index(0)} (counted from 0) has no rating in any row, others have: prepare them apart, or "
+            "leave the ratings out of all."
+        )
     split = split or ("time" if timed == rows else "random")
     if split == "time" and timed < rows:
         found = f"{rows - timed:,} of {rows:,} reviews have no time"

@@ -1,10 +1,15 @@
 """The check that every table passes on entry: the types that come out, and one clear sentence for each fault."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from recsys_teach.files.loading import load_reviews
+from recsys_teach.histories import earlier_purchases
 from recsys_teach.schema import Checker, check_reviews, has_stars
+from recsys_teach.shop import generate_shop
 
 NOON = pd.Timestamp("2023-11-14 12:00:00", tz="UTC")
 NOON_SECONDS = 1_699_963_200
@@ -75,6 +80,32 @@ def test_ids_keep_leading_zeros_and_the_name_na():
 )
 def test_a_missing_text_is_empty(column, values, texts):
     assert check_reviews(table(**{column: values}))[column].tolist() == texts
+
+
+@pytest.mark.parametrize(
+    "text", ["p1|p 2", "('p1', 'p 2')", '["p1", "p 2"]', "['p1' 'p 2']", " [\"p1\", 'p 2'] "], ids=str
+)
+def test_texts_of_histories_are_lists_of_ids(text):
+    table = pd.DataFrame({"user_id": ["a", "b", "c"], "product_id": ["p1", "p 2", "p3"], "history": [text, "()", ""]})
+    assert check_reviews(table)["history"].tolist() == [("p1", "p 2"), (), ()]
+
+
+def test_blanks_separate_the_ids_of_a_history_if_no_id_has_one():
+    table = pd.DataFrame({"user_id": ["a", "b"], "product_id": ["p1", "p2"], "history": ["p1 p2", "[1, 2]"]})
+    assert check_reviews(table)["history"].tolist() == [("p1", "p2"), ("1", "2")]
+    with_blanks = table.assign(product_id=["p1 p2", "p2"])
+    assert check_reviews(with_blanks)["history"].tolist() == [("p1 p2",), ("1", "2")]
+
+
+def test_a_history_that_pandas_has_written_is_read_again(tmp_path):
+    reviews = earlier_purchases(generate_shop(users=30, products=20, seed=1).reviews)
+    reviews.to_csv(tmp_path / "a.csv", index=False)
+    assert load_reviews(tmp_path / "a.csv")["history"].tolist() == reviews["history"].tolist()
+
+
+def test_whole_decimals_are_ids_like_whole_floats():
+    table = pd.DataFrame({"user_id": [Decimal("7.0"), 7.0, Decimal("1E+2")], "product_id": ["x", "y", "z"]})
+    assert check_reviews(table)["user_id"].tolist() == ["7", "7", "100"]
 
 
 def test_lists_of_categories_are_joined():

@@ -11,6 +11,7 @@ import os
 import re
 import zipfile
 from decimal import Decimal
+from json import dumps
 
 import numpy as np
 import pandas as pd
@@ -386,7 +387,7 @@ TABLE = [
     ("a dictionary", "a.parquet", parquet(user_id=pa.array(["ann", "bob", "ann"]).dictionary_encode()),
         three(["ann", "bob", "ann"])),
     ("decimals", "a.parquet", parquet(user_id=[Decimal("1.10"), Decimal("2.00"), Decimal("3.00")],
-        rating=[Decimal("4.5")] * 3), three(["1.10", "2.00", "3.00"], [4.5] * 3)),
+        rating=[Decimal("4.5")] * 3), three(["1.10", "2", "3"], [4.5] * 3)),
     ("days as ids", "a.parquet", parquet(user_id=days(1, 2, 3)), three(["2020-01-01", "2020-01-02", "2020-01-03"])),
     ("texts as ratings", "a.parquet", parquet(rating=["5", "4.5", "1_000"]), f"1 row with {NO_STARS}"),
     ("days as ratings", "a.parquet", parquet(rating=days(1, 2, 3)), f"3 rows with {NO_STARS}"),
@@ -532,6 +533,27 @@ def test_lone_quotation_marks_swallow_no_lines(tmp_path):
     assert [row[0] for row in loaded(tmp_path / "a.tsv")] == ["ann", "bob", "cy", "dan", "eve"]
 
 
+@pytest.mark.parametrize("uneven", ["", "\t"], ids=["a field less", "one more"])
+def test_lone_quotation_marks_in_a_file_with_an_uneven_line_are_refused(tmp_path, prepared, uneven):
+    rows = [f"u{n}\tp{n}\t5\tfine\t1" for n in range(40)]
+    rows[10], rows[20] = 'u10\tp10\t5\t"five stars\t1', 'u20\tp20\t5\tscreen of 12"\t1'
+    rows[30] = rows[30] + uneven if uneven else rows[30].removesuffix("\t1")
+    path = tmp_path / "a.tsv"
+    path.write_text("\n".join(["user_id\tproduct_id\trating\tsummary\tmore", *rows]))
+    for read in both(prepared):
+        with pytest.raises(
+            ValueError, match="goes on over lines, up to line 22, and each of these lines has 4 separators"
+        ):
+            read(path)
+
+
+def test_texts_of_several_lines_are_read(tmp_path, prepared):
+    path = tmp_path / "a.csv"
+    path.write_text('user_id,product_id,rating,summary\nann,tent,5,"fine,\nreally, fine"\nbob,wok,4,\n')
+    for read in both(prepared):
+        assert read(path) == [("ann", "tent", 5.0), ("bob", "wok", 4.0)]
+
+
 def test_the_first_review_of_a_file_without_a_header_is_read(tmp_path):
     (tmp_path / "u.data").write_text("1\t9\t3\t881250949\n2\t8\t4\t881250950\n3\t7\t5\t881250951\n")
     assert [row[0] for row in loaded(tmp_path / "u.data")] == ["1", "2", "3"]
@@ -616,6 +638,78 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path, prepared):
     for read in both(prepared):
         with pytest.raises(ValueError, match=r"part-2\.parquet has no column 'rating', which the files before it have"):
             read(folder)
+    (folder / "part-2.parquet").write_bytes(parquet(timestamp=days(1, 2, 3)))
+    for read in both(prepared):
+        with pytest.raises(
+            ValueError, match=r"part-2\.parquet has a column 'timestamp', which the files before it lack"
+        ):
+            read(folder)
+
+
+def test_a_text_or_a_history_that_begins_late_is_empty_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "PIECE", 50)
+    monkeypatch.setattr(formats, "BLOCK", 2_000)
+    late = {"summary": "fine", "title": "Tent", "category": "camping", "categories": ["camping", "tents"]}
+    rows = [{"user_id": f"u{n % 7}", "product_id": f"p{n % 5}", "rating": 4} for n in range(300)]
+    rows = [row | late | {"history": ["p9"]} if n >= 250 else row for n, row in enumerate(rows)]
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(dumps, rows)))
+    (tmp_path / "array.json").write_text(dumps(rows))
+    for name in ("lines.jsonl", "array.json"):
+        reviews = load_reviews(tmp_path / name)
+        for column, text in {**late, "categories": "camping|tents"}.items():
+            assert reviews[column].tolist() == [""] * 250 + [text] * 50
+        assert reviews["history"].tolist() == [()] * 250 + [("p9",)] * 50
+
+
+def test_what_the_folders_of_parquet_files_say_is_a_column(tmp_path, prepared):
+    folder = tmp_path / "parts"
+    for name, users in (("rating=4.5", ["ann", "bob"]), ("rating=2", ["cy", "dan"])):
+        (folder / name).mkdir(parents=True)
+        table = pa.table({"user_id": users, "product_id": ["tent", "wok"]})
+        pq.write_table(table, folder / name / "part-0.parquet")
+    expected = [("ann", "tent", 4.5), ("bob", "wok", 4.5), ("cy", "tent", 2.0), ("dan", "wok", 2.0)]
+    for read in both(prepared):
+        assert sorted(read(folder)) == expected
+    by_user = tmp_path / "by user"
+    for name in ("user_id=J%C3%BCrg%20B", "user_id=__HIVE_DEFAULT_PARTITION__"):
+        (by_user / name).mkdir(parents=True)
+        pq.write_table(pa.table({"product_id": ["tent", "wok"], "rating": [5.0, 4.0]}), by_user / name / "a.parquet")
+    for read in both(prepared):
+        with pytest.raises(ValueError, match="2 rows with no user_id"):
+            read(by_user)
+    (by_user / "user_id=__HIVE_DEFAULT_PARTITION__").rename(by_user / "user_id=ann")
+    for read in both(prepared):
+        assert {row[0] for row in read(by_user)} == {"Jürg B", "ann"}
+
+
+def test_a_column_that_begins_late_gives_no_other_one_another_meaning(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "PIECE", 50)
+    rows = [{"user_id": f"u{n % 7}", "product_id": f"p{n % 5}", "rating": 4, "title": "Five stars"} for n in range(20)]
+    path = tmp_path / "a.json"
+    path.write_text(dumps([*rows, rows[0] | {"text": "fine"}]))
+    with pytest.raises(
+        ValueError, match=r"'title' means 'summary' and no more 'title', as before: .*--column title=ti"
+    ):
+        load_reviews(path)
+    assert "title" in load_reviews(path, columns={"title": "title"})
+
+
+def test_encodings_that_are_not_of_texts_are_refused():
+    for encoding in ("klingon", "hex", "rot13"):
+        with pytest.raises(ValueError, match=f"encoding is '{encoding}': expected one such as 'utf-8'"):
+            Reading(encoding=encoding)
+
+
+@pytest.mark.parametrize("unrated", [-1, "-1", [-1], ("-1",), [None, -1]])
+def test_one_value_for_not_rated_is_a_value(unrated):
+    table = pd.DataFrame({"user_id": ["a", "b", "c"], "product_id": ["x", "y", "x"], "rating": [1, 5, -1]})
+    assert load_reviews(table, unrated=unrated)["rating"].fillna(0).tolist() == [1, 5, 0]
+
+
+@pytest.mark.parametrize("unrated", [None, [np.nan], ""])
+def test_what_is_missing_may_be_named_by_what_is_missing(unrated):
+    table = pd.DataFrame({"user_id": ["a", "b", "c"], "product_id": ["x", "y", "x"], "rating": [1, 5, None]})
+    assert load_reviews(table, unrated=unrated)["rating"].fillna(0).tolist() == [1, 5, 0]
 
 
 def test_a_file_in_the_home_folder_is_found(tmp_path, monkeypatch):

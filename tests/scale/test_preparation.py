@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -567,6 +568,49 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path, amazon, monkeypatch, ca
     with pytest.raises(FileExistsError, match="out was prepared with sources="):
         prepare(amazon, tmp_path / "out", seed=1)
     assert bytes_of(tmp_path / "out") == before
+
+
+def test_a_file_that_changed_in_a_folder_of_parquet_files_is_noticed(tmp_path):
+    table = pa.table({name: REVIEWS[name] for name in ("user_id", "product_id", "rating")})
+    source = tmp_path / "parts"
+    source.mkdir()
+    pq.write_table(table[:200], source / "a.parquet")
+    pq.write_table(table[200:400], source / "b.parquet")
+    before = source.stat()
+    assert prepare(source, tmp_path / "out") == prepare(source, tmp_path / "out")
+    pq.write_table(table[200:500], source / "b.parquet")
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(FileExistsError, match="out was prepared with sources="):
+        prepare(source, tmp_path / "out")
+
+
+def test_the_files_of_somebody_else_are_not_taken_for_unfinished_work(tmp_path, amazon):
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    (partial / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"out\.partial, where the unfinished work would be, holds other files"):
+        prepare(amazon, tmp_path / "out")
+    partial.rename(tmp_path / "mine")
+    prepare(amazon, tmp_path / "out")
+    (tmp_path / "mine").rename(partial)
+    prepare(amazon, tmp_path / "out")
+    assert [path.name for path in partial.iterdir()] == ["thesis.txt"]
+
+
+def test_the_folder_that_one_is_in_is_no_new_folder(tmp_path, amazon, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (".", "..", ""):
+        with pytest.raises(FileExistsError, match="exists and is no prepared folder"):
+            prepare(amazon, name)
+
+
+def test_rated_and_unrated_files_are_not_mixed(tmp_path):
+    columns = REVIEWS[["user_id", "product_id", "rating"]]
+    columns[:300].to_csv(tmp_path / "a.csv", index=False)
+    columns[300:].drop(columns="rating").to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(ValueError, match=r"source 1 \(counted from 0\) has no rating in any row, others have"):
+        prepare([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "out")
 
 
 @pytest.mark.parametrize("what", ["a file", "a folder", "a broken manifest"])
