@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_teach._util import atomic_write, progress_bar, reason_of
+from recsys_teach._util import atomic_write, named, progress_bar, reason_of
 from recsys_teach.backend import tf
 from recsys_teach.baselines import Popularity
 from recsys_teach.evaluation import scoreboard
@@ -108,8 +108,11 @@ def train_prepared(
         RuntimeError: another worker was lost.
         OSError: `checkpoints` can't be written; what is in it stays.
     """
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}: expected 1 or more.")
     folder = Path(folder)
     kept = _place(folder, checkpoints)
+    _check_place(kept)
     vocabulary, defaults = open_folder(folder)
     settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "data": read_manifest(folder)}
     finished = epochs_finished(kept)
@@ -164,6 +167,7 @@ def train_prepared(
 def remove_checkpoints(folder: str | os.PathLike, checkpoints: str | os.PathLike | None = None) -> None:
     """Remove the checkpoints of a training that ended; `folder` and `checkpoints` as in `train_prepared`."""
     kept = _place(folder, checkpoints)
+    _check_place(kept)
     (kept / "chief" / "checkpoint").unlink(missing_ok=True)  # first: it names those that training goes on from
     for part in (kept / "chief", *kept.glob("workertemp_*")):  # BackupAndRestore's own names
         shutil.rmtree(part, ignore_errors=True)
@@ -175,7 +179,32 @@ def remove_checkpoints(folder: str | os.PathLike, checkpoints: str | os.PathLike
 
 def _place(folder: str | os.PathLike, checkpoints: str | os.PathLike | None) -> Path:
     """Return the folder of the checkpoints."""
-    return Path(checkpoints) if checkpoints else Path(folder).with_name(Path(folder).name + "-checkpoints")
+    return Path(checkpoints) if checkpoints else named(folder).with_name(named(folder).name + "-checkpoints")
+
+
+def _check_place(checkpoints: Path) -> None:
+    """Raise a ValueError if something else has the place of the checkpoints, or of what is in it."""
+    if checkpoints.exists() and not checkpoints.is_dir():
+        raise ValueError(f"{checkpoints} is a file: name a folder in checkpoints.")
+    names = ("settings.json", "chief")
+    if (checkpoints / "settings.json").exists() and _settings_of(checkpoints).keys() >= SETTINGS:
+        return
+    if foreign := [name for name in names if (checkpoints / name).exists()]:
+        raise ValueError(
+            f"{checkpoints} holds {foreign[0]!r}, which isn't of a training: name another folder in checkpoints."
+        )
+
+
+SETTINGS = {"batch_size", "learning_rate", "seed", "data"}
+
+
+def _settings_of(checkpoints: Path) -> dict[str, Any]:
+    """Return the settings of a training that was cut short; nothing if they can't be read."""
+    try:
+        settings = json.loads((checkpoints / "settings.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
 
 
 @tf.function  # called eagerly, TensorFlow would warn that this is slow
@@ -213,8 +242,7 @@ def epochs_finished(checkpoints: Path) -> int:
 
 def _check_settings(checkpoints: Path, settings: dict[str, Any]) -> None:
     """Raise a ValueError if a training that was cut short had other settings or other data."""
-    path = checkpoints / "settings.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = _settings_of(checkpoints)
     if differ := [name for name, value in settings.items() if before.get(name) != value]:
         was, now = before.get(differ[0]), settings[differ[0]]
         values = "" if differ[0] == "data" else f" ({was} then, {now} now)"

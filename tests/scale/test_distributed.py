@@ -296,6 +296,25 @@ def test_a_disk_that_is_full_from_the_beginning_is_told(folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["settings.json", "chief"])
+def test_files_of_somebody_else_are_left_where_they_are(folder, tmp_path, name):
+    path = tmp_path / name / "notes.txt" if name == "chief" else tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"mine": 1}')
+    for do in (lambda: train_prepared(folder, checkpoints=tmp_path), lambda: remove_checkpoints(folder, tmp_path)):
+        with pytest.raises(ValueError, match=f"holds '{name}', which isn't of a training: name another folder"):
+            do()
+    assert path.read_text() == '{"mine": 1}'
+    with pytest.raises(ValueError, match="is a file: name a folder in checkpoints"):
+        train_prepared(folder, checkpoints=path)
+
+
+def test_a_training_of_no_epochs_leaves_nothing(folder, tmp_path):
+    with pytest.raises(ValueError, match="epochs is 0: expected 1 or more"):
+        train_prepared(folder, epochs=0, checkpoints=tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_training_does_not_go_on_from_there(folder, cut_short):
     with pytest.raises(ValueError, match=r"had another batch_size \(128 then, 64 now\): go on with the same, remove"):
         train_prepared(folder, epochs=EPOCHS, batch_size=64, checkpoints=cut_short)
