@@ -37,7 +37,7 @@ import pandas as pd
 
 from recsys_teach import metrics
 from recsys_teach._util import shown as quoted
-from recsys_teach.evaluation import best_columns, scores_of
+from recsys_teach.evaluation import CELLS, best_columns, scores_of
 from recsys_teach.schema import CATEGORY, PRODUCT, TIMESTAMP, TITLE, USER
 from recsys_teach.shop import DAYS, FIRST_DAY, Shop
 
@@ -74,7 +74,7 @@ def simulate(
     number; `tail` and `new`, the share of them in the long tail and of products that hadn't sold before the start;
     `tail wanted` and `new wanted`, what these shares would be if everybody found what they want; `ever sold`, the share
     of the shop's products that have sold so far. The long tail are the products outside the smallest set that covers
-    half of what users want at the start.
+    half of what all users want at the start. Where nobody visits, all but `purchases` and `ever sold` are NaN.
 
     The same seed gives the same visitors and, as long as they own the same, the same wants, with any recommender: so
     differences between two simulations are hardly due to luck.
@@ -114,28 +114,36 @@ def simulate(
     owned[buyer, what] = True
     new = ~np.isin(np.arange(len(products)), what)
     shown, sold = np.zeros(len(products)), np.zeros(len(products))  # in these rounds' lists, and from them
-    tail: np.ndarray | None = None
+    block = max(1, CELLS // len(products))  # visitors at once
+    demand = np.zeros(len(products))
+    for some in np.split(np.arange(len(users)), range(block, len(users), block)):
+        asked = pd.DataFrame({USER: users[some], TIMESTAMP: opening + A_ROUND})
+        demand += _chances(replace(shop, reviews=reviews), asked, owned[some]).sum(axis=0)
+    tail = _long_tail(demand)
     table, log = [], []
     for number in range(first_round + 1, first_round + rounds + 1):
         visits, wants, places = (np.random.default_rng([seed, number, stream]) for stream in range(3))
         visitors = np.flatnonzero(visits.random(len(users)) < visit_share)
         now = opening + (number - first_round) * A_ROUND
-        asked = pd.DataFrame({USER: users[visitors], TIMESTAMP: now})
-        scores = _scores(fit(reviews), asked, products)
-        keys: np.ndarray | None = None
-        if explore and explore_by == "thompson":
-            keys = places.beta(1 + sold, PRIOR + shown - sold, size=scores.shape)
-        elif explore:
-            keys = places.random(scores.shape)
-        lists, propensity = _lists(scores, owned[visitors], explore, keys)
+        recommender, truth = fit(reviews), replace(shop, reviews=reviews)
+        of_lists, of_wants = [], []
+        for some in np.split(visitors, range(block, len(visitors), block)):
+            asked = pd.DataFrame({USER: users[some], TIMESTAMP: now})
+            scores = _scores(recommender, asked, products)
+            keys: np.ndarray | None = None
+            if explore and explore_by == "thompson":
+                keys = places.beta(1 + sold, PRIOR + shown - sold, size=scores.shape)
+            elif explore:
+                keys = places.random(scores.shape)
+            of_lists.append(_lists(scores, owned[some], explore, keys))
+            chance = _chances(truth, asked, owned[some])
+            of_wants.append(_wants(chance, of_lists[-1][0], wants, tail, new))
+        lists, propensity = (np.concatenate(each) for each in zip(*of_lists))
         if explore_by == "thompson":
             propensity[:, PLACES - explore :] = np.nan
-        chance = _chances(replace(shop, reviews=reviews), asked, owned[visitors])
-        tail = _long_tail(chance) if tail is None else tail
+        of_visits = pd.concat(of_wants)
+        wanted, left = of_visits["product"].to_numpy(), of_visits["left"].to_numpy()
 
-        with np.errstate(divide="ignore"):
-            wanted = (np.log(chance) + wants.gumbel(size=chance.shape)).argmax(axis=1)
-        left = chance.max(axis=1) > 0  # is there anything that this user doesn't own?
         found = (lists == wanted[:, None]) & left[:, None]
         in_list = found.any(axis=1)
         buys = in_list | (left & (wants.random(len(visitors)) < organic))
@@ -147,7 +155,7 @@ def simulate(
         more = more.assign(**{USER: users[visitors[buys]], TIMESTAMP: now, ROUND: number})
         reviews = pd.concat([reviews, more], ignore_index=True) if len(more) else reviews
 
-        measures = _measures(lists, chance, bought, categories, tail, new)
+        measures = _measures(lists, of_visits, bought, categories, tail, new)
         table.append({**measures, "ever sold": reviews[PRODUCT].nunique() / len(products)})
         row, place = np.nonzero(lists >= 0)
         of_list = {ROUND: number, USER: users[visitors[row]], PLACE: place + 1, PRODUCT: products[lists[row, place]]}
@@ -295,32 +303,42 @@ def _in_lists(chance: np.ndarray, lists: np.ndarray) -> np.ndarray:
     return np.where(lists >= 0, np.take_along_axis(chance, np.maximum(lists, 0), axis=1), 0).sum(axis=1)
 
 
+def _wants(
+    chance: np.ndarray, lists: np.ndarray, rng: np.random.Generator, tail: np.ndarray, new: np.ndarray
+) -> pd.DataFrame:
+    """Return what each visitor wants, a row each: a product, whether one is left that they don't own, and shares."""
+    with np.errstate(divide="ignore"):
+        wanted = (np.log(chance) + rng.gumbel(size=chance.shape)).argmax(axis=1)
+    shares = {"hit@10": _in_lists(chance, lists)}
+    shares |= {"tail wanted": chance[:, tail].sum(axis=1), "new wanted": chance[:, new].sum(axis=1)}
+    return pd.DataFrame({"product": wanted, "left": chance.max(axis=1) > 0, **shares})
+
+
 def _measures(
     lists: np.ndarray,
-    chance: np.ndarray,
+    of_visits: pd.DataFrame,
     bought: np.ndarray,
     categories: np.ndarray,
     tail: np.ndarray,
     new: np.ndarray,
 ) -> dict[str, float]:
     """Return what the table of the rounds says of one round: of its lists, and of the products that were `bought`."""
-    products = chance.shape[1]
+    products = len(tail)
     return {
-        "hit@10": _in_lists(chance, lists).mean(),
-        "coverage@10": metrics.coverage(lists, products),
-        "gini@10": metrics.exposure_gini(lists, products),
-        "diversity@10": pd.Series(metrics.diversity(lists, categories)).mean(),
+        "hit@10": of_visits["hit@10"].mean(),
+        "coverage@10": metrics.coverage(lists, products) if len(lists) else np.nan,
+        "gini@10": metrics.exposure_gini(lists, products) if len(lists) else np.nan,
+        "diversity@10": pd.Series(metrics.diversity(lists, categories), dtype=float).mean(),
         "purchases": len(bought),
         "tail": tail[bought].mean() if len(bought) else np.nan,
-        "tail wanted": chance[:, tail].sum(axis=1).mean(),
+        "tail wanted": of_visits["tail wanted"].mean(),
         "new": new[bought].mean() if len(bought) else np.nan,
-        "new wanted": chance[:, new].sum(axis=1).mean(),
+        "new wanted": of_visits["new wanted"].mean(),
     }
 
 
-def _long_tail(chance: np.ndarray) -> np.ndarray:
-    """Return which products are outside the smallest set that covers half of what visitors want, `[products]`."""
-    demand = chance.mean(axis=0)
+def _long_tail(demand: np.ndarray) -> np.ndarray:
+    """Return which products are outside the smallest set that covers half of the demand, all `[products]`."""
     order = np.argsort(-demand, kind="stable")
     tail = np.ones(len(demand), bool)
     tail[order[: int(np.searchsorted(demand[order].cumsum(), (0.5 - 1e-9) * demand.sum())) + 1]] = False

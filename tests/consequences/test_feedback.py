@@ -8,6 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys_teach.baselines import ItemKNN, Oracle, Popularity
+from recsys_teach.consequences import feedback as module
 from recsys_teach.consequences.feedback import ab_test, ratio, simulate
 from recsys_teach.consequences.off_policy import off_policy_board
 from recsys_teach.shop import LowRank, Shop, generate_shop
@@ -87,6 +88,35 @@ def test_a_shop_that_is_sold_out_sells_nothing_more():
     assert feedback.rounds["purchases"].tolist() == [2, 2, 0, 0]
     assert feedback.rounds["hit@10"].tolist()[2:] == [0, 0]
     assert feedback.rounds["ever sold"].iloc[-1] == len(set(feedback.reviews["product_id"])) / 3
+
+
+def test_a_round_without_visitors_sells_nothing():
+    feedback = simulate(two_sorts(), Popularity, rounds=2, visit_share=0.0)
+    assert feedback.rounds["purchases"].tolist() == [0, 0]
+    assert feedback.rounds["ever sold"].tolist() == [2 / 24, 2 / 24]
+    assert feedback.rounds.drop(columns=["purchases", "ever sold"]).isna().all(axis=None)
+    assert feedback.exposures.empty
+    assert len(feedback.reviews) == 12
+
+
+def test_the_long_tail_is_what_all_users_want_less_whoever_visits_first():
+    # p00 holds more than half of the demand of all users together, and nothing of that of u00
+    shop = planted_shop([[0, 0.5, 0.5, 0], [0.9, 0.05, 0.05, 0], [0.9, 0.05, 0.05, 0]], [(0, 3)])
+    how = {"rounds": 1, "visit_share": 0.4, "organic": 0}
+    of_shops = pd.concat([simulate(shop, lambda _: InOrder(["p00"]), seed=seed, **how).rounds for seed in range(9)])
+    visited = of_shops.dropna(subset="hit@10")
+    assert visited["hit@10"].min() == 0  # nobody but u00 came
+    np.testing.assert_allclose(visited["hit@10"] + visited["tail wanted"], 1)
+
+
+@pytest.mark.parametrize("how", [{}, {"explore": 3}, {"explore": 3, "explore_by": "thompson", "visit_share": 0.7}])
+def test_visitors_in_small_blocks_see_and_buy_the_same(monkeypatch, how):
+    shop = generate_shop(users=40, products=30, reviews_per_user=5, kind="habit", seed=1)
+    whole = simulate(shop, Popularity, rounds=2, **how)
+    monkeypatch.setattr(module, "CELLS", 7 * 30)
+    blocks = simulate(shop, Popularity, rounds=2, **how)
+    for one, other in zip(whole, blocks):
+        pd.testing.assert_frame_equal(one, other)
 
 
 @pytest.mark.parametrize("explore", [1, 4, 10])
