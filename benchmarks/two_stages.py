@@ -112,7 +112,7 @@ def one_seed(data: str, seed: int) -> tuple[Rows, pd.DataFrame]:
         tf.keras.utils.set_random_seed(seed)
         ranker = Ranker(learned, **how)
         train_ranker(ranker, learned, seed=seed)
-        found = ranker.probabilities(asked.features)
+        found = ranker.probabilities(asked.features, asked.shown)
         values[name] = metrics_of(found, asked, ranks)
         pairs = found[asked.shown], asked.bought[asked.shown]
         names = ("AUC", "log loss", "calibration error")

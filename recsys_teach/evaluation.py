@@ -104,6 +104,13 @@ def scoreboard(
                 f"the {part} rows have no {missing[0]!r} (columns: {', '.join(map(str, rows))}): a scoreboard needs "
                 "the names of load_reviews, even if a model was trained with others."
             )
+        for column in (USER, PRODUCT):
+            kinds = [_kind(pd.Index(some[column][:1])) for some in (train, test) if len(some)]
+            if len({kind.split(" (")[0] == "text" for kind in kinds}) > 1:
+                raise ValueError(
+                    f"the {column} of the training rows is {kinds[0]}, that of the test rows is {kinds[1]}: expected "
+                    "the same ids in both."
+                )
     parts = {"all": np.full(len(test), True)}
     if isinstance(slices, Mapping):
         parts |= {name: _mask(name, rows, test) for name, rows in slices.items()}
@@ -425,7 +432,7 @@ def scores_of(recommender: Any, asked: pd.DataFrame, products: int, name: str) -
             f"the scores of {name} are {scores.shape}: expected {(len(asked), products)}, "
             "a row for each review and a column for each product."
         )
-    if np.isnan(scores.max()):  # the greatest of numbers is NaN if one of them is
+    if scores.size and np.isnan(scores.max()):  # the greatest of numbers is NaN if one of them is
         raise ValueError(f"the scores of {name} hold NaN for {np.isnan(scores).sum():,} of {scores.size:,} values.")
     return scores
 
@@ -537,8 +544,9 @@ def chance_of(gain: pd.Series, users: pd.Series) -> float:
     """
     from scipy.special import stdtr  # a scoreboard alone doesn't wait for SciPy
 
-    gain = gain.dropna()
-    of_users = (gain - gain.mean()).groupby(users.loc[gain.index].to_numpy()).sum()
+    known = gain.notna().to_numpy()
+    gain = gain[known]
+    of_users = (gain - gain.mean()).groupby(users[known].to_numpy()).sum()
     groups = len(of_users)
     if groups < 2:
         return 1.0

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from recsys_teach._util import shown
 from recsys_teach.schema import PRODUCT, TIMESTAMP, USER
 
 
@@ -25,6 +26,7 @@ def split_by_time(reviews: pd.DataFrame, *, test_share: float = 0.2) -> Split:
     """Split off the latest `test_share` of the reviews; of reviews in the same second, the later rows."""
     if TIMESTAMP not in reviews:
         raise ValueError(f"a split by time needs a {TIMESTAMP!r} column: add one, or split at random (--split random).")
+    _check_times(reviews[TIMESTAMP])
     if reviews[TIMESTAMP].nunique() == 1:
         found = f"all {len(reviews):,} reviews have the same {TIMESTAMP} {reviews[TIMESTAMP].iloc[0]}"
         raise ValueError(f"{found}: split at random (--split random).")
@@ -45,6 +47,7 @@ def split_last(reviews: pd.DataFrame, *, rows: int = 1) -> Split:
     """
     if TIMESTAMP not in reviews:
         raise ValueError(f"a split by the last reviews needs a {TIMESTAMP!r} column: add one, or split at random.")
+    _check_times(reviews[TIMESTAMP])
     if rows < 1:
         raise ValueError(f"rows is {rows}: expected 1 or more of each user's last reviews.")
     reviews = reviews.sort_values(TIMESTAMP, kind="stable").reset_index(drop=True)
@@ -54,6 +57,19 @@ def split_last(reviews: pd.DataFrame, *, rows: int = 1) -> Split:
         fewer = "take fewer" if rows > 1 else "split by time or at random (--split random)"
         raise ValueError(f"no user has more than {rows} reviews, so none can be held back: {fewer}.")
     return Split(*(reviews[part].reset_index(drop=True) for part in (~held_back, held_back)))
+
+
+def _check_times(times: pd.Series) -> None:
+    """Raise a ValueError if a table that nobody has checked has no times to sort by."""
+    if not (pd.api.types.is_datetime64_any_dtype(times) or pd.api.types.is_numeric_dtype(times)):
+        raise ValueError(
+            f"the {TIMESTAMP} of these reviews is {times.dtype} (the first is {shown(times.iloc[0])}), which can't be "
+            "sorted by time: load_reviews(reviews) makes times of it."
+        )
+    if times.isna().any():
+        raise ValueError(
+            f"{times.isna().sum():,} of {len(times):,} reviews have no {TIMESTAMP}: remove them, or split at random."
+        )
 
 
 def _cut(reviews: pd.DataFrame, test_share: float) -> Split:

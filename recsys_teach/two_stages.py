@@ -50,8 +50,10 @@ class Requests(NamedTuple):
 class FirstStage:
     """Picks candidates by retrieval, and says what is known of them at the moment of a request.
 
-    All features are of the rows `train` alone, and of the user's purchases *before* the request. Counts are shares of
-    all rows, so that they mean the same after a second fit on more rows.
+    All features are of the rows `train` alone. Those of the groups "time" and "history" are of the user's purchases
+    *before* the request; the user's activity and categories are those of all their rows in `train`, which in a split at
+    random has later ones, too. How often a product sells is a share of all rows, so that it means the same after a
+    second fit on more rows.
 
     Args:
         sources: recommenders by name, fitted on `train`. The first one picks the candidates; the scores of the others
@@ -322,13 +324,18 @@ class Ranker(tfrs.Model):
         losses = tf.nn.sigmoid_cross_entropy_with_logits(bought, logits) * shown
         return tf.reduce_mean(tf.reduce_sum(losses, axis=1))
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Return the probability that each candidate is bought, `[rows, candidates]`; with `softmax` they sum to 1."""
+    def probabilities(self, features: np.ndarray, shown: np.ndarray | None = None) -> np.ndarray:
+        """Return the probability that each candidate is bought, `[rows, candidates]`.
+
+        With `softmax` they sum to 1 over those that are `shown`, `[rows, candidates]`, or over all.
+        """
         if not hasattr(self, "_answer"):
             spec = tf.TensorSpec([None, None, features.shape[2]], tf.float32)
             self._answer = tf.function(self.call, input_signature=[spec])
         steps = range(0, max(1, len(features)), ROWS)
         logits = np.concatenate([self._answer(features[start : start + ROWS]) for start in steps])
+        if self.softmax and shown is not None:
+            logits = np.where(shown, logits, -np.inf)
         return (tf.nn.softmax(logits) if self.softmax else tf.sigmoid(logits)).numpy()
 
 

@@ -6,6 +6,7 @@ updates all of them. Each model learns exactly what it would learn alone, since 
 parameter, the gradient of its own model's loss.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -26,6 +27,7 @@ from recsys_teach.towers import ProductTower, UserTower, training_rows
 from recsys_teach.training import train_model
 
 WIDTH = 16  # the columns of a batch are a multiple of it: TensorFlow compiles code for every new shape
+ONE_AT_A_TIME = threading.RLock()  # who has borrowed a model to answer or to train; the lab trains in a thread
 UNTRAINED = {"optimizer": None, "epochs_trained": 0}  # of a model: it is trained from the beginning
 Weights = Sequence[tuple[float, float]]  # rating_weight and retrieval_weight of each pair
 
@@ -276,14 +278,15 @@ def _train_one_by_one(
 
 @contextmanager
 def _restored(model: MultitaskModel) -> Iterator[None]:
-    """Put a model's parameters and settings back at the end of the block."""
-    parameters = model.get_weights()
-    settings = {name: getattr(model, name, None) for name in ("rating_weight", "retrieval_weight")}
-    settings |= {name: getattr(model, name, value) for name, value in UNTRAINED.items()}
-    try:
-        yield
-    finally:
-        _set(model, parameters, settings)
+    """Put a model's parameters and settings back at the end of the block; meanwhile other threads wait."""
+    with ONE_AT_A_TIME:
+        parameters = model.get_weights()
+        settings = {name: getattr(model, name, None) for name in ("rating_weight", "retrieval_weight")}
+        settings |= {name: getattr(model, name, value) for name, value in UNTRAINED.items()}
+        try:
+            yield
+        finally:
+            _set(model, parameters, settings)
 
 
 def _set(model: MultitaskModel, parameters: list[np.ndarray], settings: dict[str, Any]) -> None:

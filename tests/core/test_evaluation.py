@@ -323,6 +323,15 @@ def test_no_recommenders_is_an_error():
         scoreboard({}, TRAIN, TEST)
 
 
+@pytest.mark.parametrize("column", ["user_id", "product_id"])
+def test_numbers_beside_texts_are_refused(column):
+    numbers = pd.Series(range(len(TRAIN)), name=column)
+    with pytest.raises(ValueError, match=rf"the {column} of the training rows is int.*of the test rows is text"):
+        scoreboard({"popularity": Popularity(TRAIN)}, TRAIN.assign(**{column: numbers}), TEST)
+    with pytest.raises(ValueError, match=rf"the {column} of the training rows is text.*of the test rows is int"):
+        scoreboard({"popularity": Popularity(TRAIN)}, TRAIN, TEST.assign(**{column: numbers}))
+
+
 @pytest.mark.parametrize("products", [[], ["a", "a"]])
 def test_a_catalogue_lists_each_product_once(products):
     class Broken:

@@ -136,6 +136,9 @@ def test_rows_of_one_user_count_as_one_user():
     users = pd.Series(list(range(30)) * 20)
     assert chance_of(copies, users) == pytest.approx(chance_of(gain, users[:30]), rel=1e-9)
     assert chance_of(copies, pd.Series(range(600))) < 1e-4 < chance_of(copies, users)
+    missing = pd.Series([*copies, np.nan])  # rows without a number don't count, whatever their index
+    same = chance_of(missing.set_axis([0] * 601), pd.Series([*users, "?"], [0] * 601))
+    assert same == pytest.approx(chance_of(copies, users), rel=1e-9)
 
 
 def test_no_gain_at_all_and_a_single_user_prove_nothing():

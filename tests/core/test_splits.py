@@ -161,3 +161,14 @@ def test_of_reviews_in_the_same_second_the_later_row_is_the_last():
 def test_where_no_last_reviews_can_be_held_back_it_says_why(reviews, count, words):
     with pytest.raises(ValueError, match=words):
         split_last(reviews, rows=count)
+
+
+@pytest.mark.parametrize("split", [split_by_time, split_last])
+def test_times_that_cannot_be_sorted_by_are_refused(split):
+    texts = numbered([1, 2, 3, 4, 5, 6]).assign(timestamp=["1/1/2020", "2/1/2020", "10/1/2020"] * 2)
+    with pytest.raises(ValueError, match=r"the first is '1/1/2020'\), which can't be sorted by time: load_reviews"):
+        split(texts)
+    gap = numbered([1, 2, 3, 4, 5, 6])
+    gap.loc[2, "timestamp"] = pd.NaT
+    with pytest.raises(ValueError, match="1 of 6 reviews have no timestamp"):
+        split(gap)

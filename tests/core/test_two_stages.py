@@ -285,6 +285,8 @@ def test_probabilities_are_sigmoids_or_a_softmax():
     np.testing.assert_allclose(ranker().probabilities(PLANTED.features)[0], expected, rtol=1e-5)
     of_choice = ranker(softmax=True).probabilities(PLANTED.features)
     np.testing.assert_allclose(of_choice[0], [1 / (1 + math.e**-2), 1 / (1 + math.e**2)], rtol=1e-5)
+    of_one = ranker(softmax=True).probabilities(PLANTED.features, np.tile([False, True], (len(PLANTED.features), 1)))
+    np.testing.assert_array_equal(of_one[0], [0, 1])
 
 
 @pytest.mark.parametrize("softmax", [False, True])

@@ -1,5 +1,6 @@
 """What is trained together, or one after another, is what would have been trained alone."""
 
+import threading
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -241,6 +242,26 @@ def test_pair_after_pair_is_what_the_stack_learns():
     for one, two in zip(stacked.recommenders, same.recommenders):
         np.testing.assert_allclose(one.scores(asked), two.scores(asked), atol=1e-3)
         np.testing.assert_allclose(one.ratings(asked), two.ratings(asked), atol=1e-3)
+
+
+def test_a_model_that_answers_and_one_that_is_trained_do_not_disturb_each_other():
+    other_kind = type("Same", (MultitaskModel,), {})
+    alone = train_sweep(model(kind=other_kind), PAIRS[1:2], TRAIN, TEST, **SHORT).recommender(0).scores(TEST)
+    template = model(kind=other_kind)
+    first = train_sweep(template, PAIRS[2:3], TRAIN, TEST, **SHORT).recommender(0)
+    before, answers, readers = first.scores(TEST), [], []
+
+    def ask_from_another_thread(_):
+        readers.append(threading.Thread(target=lambda: answers.append(first.scores(TEST))))
+        readers[-1].start()
+
+    second = train_sweep(template, PAIRS[1:2], TRAIN, TEST, after_epoch=ask_from_another_thread, **SHORT)
+    for reader in readers:
+        reader.join()
+    assert len(answers) == SHORT["epochs"]
+    for answer in answers:
+        np.testing.assert_array_equal(answer, before)
+    np.testing.assert_array_equal(second.recommender(0).scores(TEST), alone)
 
 
 def state(template):
