@@ -99,7 +99,7 @@ def intervals(board: pd.DataFrame, metric: str = "hit@10", *, ax: Axes | None = 
     for place, (name, value, low, high) in enumerate(rows.itertuples()):
         colour, marker = (GREY, "s") if name in FLOORS else (ORANGE, "*") if name == "oracle" else (BLUE, "o")
         hollow: dict[str, Any] = {}
-        if gain and low <= 0 <= high and low < high:  # the rival itself has no width
+        if gain and low <= 0 <= high:
             hollow = {"markerfacecolor": "white", "label": "interval includes 0"}
         ax.plot([low, high], [place, place], color=colour)
         ax.plot([value], [place], marker, color=colour, markersize=11 if marker == "*" else 8, **hollow)

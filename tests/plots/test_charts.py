@@ -152,7 +152,7 @@ def test_gains_have_a_line_at_nothing_and_are_hollow_where_the_interval_includes
     assert list(zero.get_xdata()) == [0, 0]
     assert [(name, filled) for name, *_, filled in dots(ax)] == [
         ("popularity", True),
-        ("multitask", True),  # the rival itself
+        ("multitask", False),  # the rival itself
         ("oracle", False),
     ]
     assert [(text.get_text(), text.xy[0]) for text in ax.texts][::-1] == [
