@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from recsys_teach import __version__
 from recsys_teach._util import escape_controls
 from recsys_teach.cli import comparison
-from recsys_teach.cli.comparison import SplitKind, ladder_table, scores_table
+from recsys_teach.cli.comparison import SplitKind, ladder_table, scores_table, show
 
 
 class PreparedSplit(str, Enum):
@@ -118,7 +117,9 @@ def compare(
             "reviews have timestamps, else random."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the generated shop, the random split and the models' weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the generated shop, the random split and the models' weights.")
+    ] = 0,
     exclude_seen: Annotated[
         bool, typer.Option("--exclude-seen/--include-seen", help="Is what a user bought in training a candidate?")
     ] = True,
@@ -138,7 +139,7 @@ def compare(
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
-        Console().print(ladder_table(result))
+        show(ladder_table(result))
 
 
 @app.command()
@@ -149,7 +150,7 @@ def prepare(
         PreparedSplit | None, typer.Option(help="Default: time where the reviews have timestamps, else random.")
     ] = None,
     shards: Annotated[int, typer.Option(help="This number of processes, or a divisor of it, can train.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of the random split and of the order of the rows.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random split and of the order of the rows.")] = 0,
     memory: Annotated[str, typer.Option(help="DuckDB's limit; the process needs about 400 MB more.")] = "250MB",
     threads: Annotated[int, typer.Option(help="Of DuckDB.")] = 2,
     column: Columns = None,
@@ -176,7 +177,7 @@ def train(
     folder: Annotated[Path, typer.Argument(help="What `prepare` made.")],
     epochs: Annotated[int, typer.Option(help="Rounds through the training rows.")] = 3,
     batch_size: Annotated[int, typer.Option(help="Of all processes together, a multiple of the shards.")] = 256,
-    seed: Annotated[int, typer.Option(help="Of the first weights and of the order of the batches.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and of the order of the batches.")] = 0,
     checkpoints: Annotated[
         Path | None,
         typer.Option(help="Where to keep each epoch, shared by all processes. Default: FOLDER-checkpoints."),
@@ -206,9 +207,9 @@ def train(
             return
         model.compile()  # lets go of Adagrad and its numbers, as many as the model's: what follows doesn't need them
         if not losses.empty:  # as they are where an earlier run trained
-            Console().print(scores_table(losses))
+            show(scores_table(losses))
         board = evaluate_prepared(folder, model)
-        Console().print(scores_table(board))
+        show(scores_table(board))
         if export:
             version = write(Server(model, read_train(folder, categorical=True)), export, scores=board.T["multitask"])
             typer.echo(f"exported to {version}")

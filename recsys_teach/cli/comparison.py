@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -164,6 +165,13 @@ def _left_out(result: dict) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def show(table: Table) -> None:
+    """Print a table, whole also where the terminal is narrower: a number that is cut would look like another one."""
+    console = Console()
+    whole = console.measure(table, options=console.options.update(max_width=1_000)).maximum
+    Console(width=max(console.width, whole)).print(table)
 
 
 def scores_table(board: pd.DataFrame) -> Table:

@@ -603,3 +603,20 @@ def test_hits_that_are_missed_by_what_is_bought_again_are_called_that(tmp_path):
     caption = comparison.ladder_table(result).caption
     assert "hit@10 and hit@50 can only be missed by what is new or bought again: the models know 2." in caption
     assert "can't be missed" in comparison.ladder_table(compare(tmp_path / "a.csv", "--include-seen")).caption
+
+
+def test_no_number_is_cut_in_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    numbers = pd.DataFrame(
+        {f"metric {n}": [n + 0.125, 1.5] for n in range(8)}, index=["popularity", "rate since launch"]
+    )
+    comparison.show(comparison.scores_table(numbers))
+    said = capsys.readouterr().out
+    assert all(f"{n + 0.125:.3f}" in said and f"metric {n}" in said for n in range(8))
+    assert "…" not in said
+
+
+def test_a_seed_below_zero_is_refused_by_name():
+    result = invoke("compare", "--seed", -1)
+    assert result.exit_code == 2
+    assert "--seed" in result.stderr
