@@ -77,7 +77,6 @@ def train(folder: str, shelf: str = "") -> dict[str, list[float]]:
 
     done: dict[str, list[float]] = {}
     model, _ = timed(done, "epoch", lambda: train_prepared(folder, epochs=1))
-    model.compile()  # as the command does: without Adagrad
     if shelf:
         scores = timed(done, "judge", lambda: evaluate_prepared(folder, model)).T["multitask"]
         timed(done, "export", lambda: export(Server(model, read_train(folder, categorical=True)), shelf, scores=scores))

@@ -205,7 +205,6 @@ def train(
         model, losses = train_prepared(folder, **settings, checkpoints=checkpoints, keep_checkpoints=True)
         if not is_chief(model.distribute_strategy):
             return
-        model.compile()  # lets go of Adagrad and its numbers, as many as the model's: what follows doesn't need them
         if not losses.empty:  # as they are where an earlier run trained
             show(scores_table(losses))
         board = evaluate_prepared(folder, model)
