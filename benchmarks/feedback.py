@@ -253,6 +253,8 @@ def ab(seeds: list[int]) -> pd.DataFrame:
             for measure in ("best", "pairs", "logger first", "loss"):
                 of_method = {name: list(some) for name, some in judged.groupby("method", sort=False)[measure]}
                 found = intervals_of(of_method, "offline")
+                if measure != "loss":  # a share: Student's interval doesn't know that it ends at 0 and 1
+                    found[["low", "high"]] = found[["low", "high"]].clip(0, 1)
                 print_board(f"{kind}, the log of {logger}: {measure}", found)
                 results.append(
                     found.rename_axis("method").reset_index().assign(kind=kind, logger=logger, measure=measure)
