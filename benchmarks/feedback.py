@@ -255,6 +255,7 @@ def ab(seeds: list[int]) -> pd.DataFrame:
                 found = intervals_of(of_method, "offline")
                 if measure != "loss":  # a share: Student's interval doesn't know that it ends at 0 and 1
                     found[["low", "high"]] = found[["low", "high"]].clip(0, 1)
+                    found[["gain low", "gain high"]] = found[["gain low", "gain high"]].clip(-1, 1)
                 print_board(f"{kind}, the log of {logger}: {measure}", found)
                 results.append(
                     found.rename_axis("method").reset_index().assign(kind=kind, logger=logger, measure=measure)

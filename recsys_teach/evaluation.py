@@ -104,13 +104,14 @@ def scoreboard(
                 f"the {part} rows have no {missing[0]!r} (columns: {', '.join(map(str, rows))}): a scoreboard needs "
                 "the names of load_reviews, even if a model was trained with others."
             )
-        for column in (USER, PRODUCT):
-            kinds = [_kind(pd.Index(some[column][:1])) for some in (train, test) if len(some)]
-            if len({kind.split(" (")[0] == "text" for kind in kinds}) > 1:
-                raise ValueError(
-                    f"the {column} of the training rows is {kinds[0]}, that of the test rows is {kinds[1]}: expected "
-                    "the same ids in both."
-                )
+    for column in (USER, PRODUCT):
+        first = [pd.Index(rows[column][:1]) for rows in (train, test) if len(rows)]
+        if len({isinstance(ids[0], str) for ids in first}) > 1:
+            kinds = [_kind(ids) for ids in first]
+            raise ValueError(
+                f"the {column} of the training rows is {kinds[0]}, that of the test rows is {kinds[1]}: expected the "
+                "same ids in both."
+            )
     parts = {"all": np.full(len(test), True)}
     if isinstance(slices, Mapping):
         parts |= {name: _mask(name, rows, test) for name, rows in slices.items()}

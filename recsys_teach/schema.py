@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -157,9 +158,8 @@ class Checker:
                 f"{self.source} has a {differ[0]} in some rows only, and none {where}: expected it in all, or in none."
             )
         reviews = reviews.reset_index(drop=True)
-        self.blanks_in_ids = HISTORY in present and any(" " in str(product) for product in reviews[PRODUCT])
         read = {USER: self._ids, PRODUCT: self._ids, RATING: self._ratings, TIMESTAMP: self._times}
-        read |= {CATEGORIES: self._lists, HISTORY: self._histories}
+        read |= {CATEGORIES: self._lists, HISTORY: partial(_histories, products=reviews[PRODUCT])}
         checked = pd.DataFrame({name: read.get(name, self._texts)(reviews[name]) for name in present})
         self.rows += len(reviews)
         return checked
@@ -209,20 +209,6 @@ class Checker:
         return self._texts(
             values.astype(object).map(lambda value: "|".join(_leaves(value)) if _is_list(value) else value)
         )
-
-    def _histories(self, values: pd.Series) -> pd.Series:
-        """Return a tuple of ids for each list of ids, or text of ids with | between them."""
-        lists = values.astype(object).map(lambda value: value if _is_list(value) else self._listed(_as_text(value)))
-        return lists.map(lambda ids: tuple(one for one in _leaves(ids) if one))
-
-    def _listed(self, text: str) -> list[str]:
-        """Return the ids in a text of them, such as a|b, ('a', 'b') or ["a", "b"]."""
-        text = text.strip()
-        if text[:1] + text[-1:] not in ("()", "[]"):
-            return text.split("|" if "|" in text or self.blanks_in_ids else None)
-        if quoted := QUOTED.findall(text):
-            return [one or other for one, other in quoted]
-        return text[1:-1].replace(",", " ").split()
 
     def _ratings(self, values: pd.Series) -> pd.Series:
         objects = values.astype(object)
@@ -327,6 +313,23 @@ def _may_hold(parts: Sequence[str], text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return any(part in text for part in parts)
+
+
+def _histories(values: pd.Series, products: pd.Series) -> pd.Series:
+    """Return a tuple of ids for each list of ids, or text of them; blanks separate them if no product's id has one."""
+    blanks = any(" " in str(product) for product in products)
+    lists = values.astype(object).map(lambda value: value if _is_list(value) else _listed(_as_text(value), blanks))
+    return lists.map(lambda ids: tuple(one for one in _leaves(ids) if one))
+
+
+def _listed(text: str, blanks_in_ids: bool) -> list[str]:
+    """Return the ids in a text of them, such as a|b, ('a', 'b') or ["a", "b"]."""
+    text = text.strip()
+    if text[:1] + text[-1:] not in ("()", "[]"):
+        return text.split("|" if "|" in text or blanks_in_ids else None)
+    if quoted := QUOTED.findall(text):
+        return [one or other for one, other in quoted]
+    return text[1:-1].replace(",", " ").split()
 
 
 def _is_list(value: Any) -> bool:

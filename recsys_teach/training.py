@@ -161,9 +161,9 @@ def _known(model: tfrs.Model, validation: pd.DataFrame) -> pd.DataFrame:
 def _towers(model: tfrs.Model) -> list[Tower]:
     """Return the model's two towers, and those of its ranking model if it has its own; nothing if one isn't ours."""
     owners = [model, model.ranking] if isinstance(getattr(model, "ranking", None), tfrs.Model) else [model]
-    towers = [getattr(owner, name, None) for owner in owners for name in ("user_tower", "product_tower")]
-    ours = {id(tower): tower for tower in towers if isinstance(tower, Tower)}
-    return list(ours.values()) if ours.keys() == {id(tower) for tower in towers} else []
+    towers = dict.fromkeys(getattr(owner, name, None) for owner in owners for name in ("user_tower", "product_tower"))
+    ours = [tower for tower in towers if isinstance(tower, Tower)]
+    return ours if len(ours) == len(towers) else []
 
 
 def row_numbers(count: int, batch_size: int, rng: np.random.Generator | None = None) -> tf.data.Dataset:

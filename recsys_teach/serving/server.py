@@ -13,7 +13,6 @@ A request may come from anybody, so the graph checks it before any other operati
 operations (`tf.gather` on a ragged tensor is one) end the whole process if a shape is not what they expect.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,7 @@ class Server:
         if stars_weight and self.ranking is None:
             raise ValueError(f"stars_weight is {stars_weight}, but this model doesn't predict stars: leave it out.")
         self.model, self.train, self.stars_weight = model, train, stars_weight
-        towers = _each_once(one.product_tower for one in (self.retrieval, self.ranking) if one)
+        towers = list(dict.fromkeys(one.product_tower for one in (self.retrieval, self.ranking) if one))
         shoppers, _ = (text_ids(pd.Series(train[column].unique(), name=column)) for column in (USER, PRODUCT))
         known = pd.Index(model.user_tower.vocabulary.users if isinstance(model.user_tower, Tower) else [], dtype=object)
         if len(known) and (known.get_indexer(shoppers) >= 0).all():
@@ -110,7 +109,7 @@ class Server:
     @property
     def user_towers(self) -> list:
         """The towers that read what describes users: one, or one for each task."""
-        return _each_once(one.user_tower for one in (self.retrieval, self.ranking) if one)
+        return list(dict.fromkeys(one.user_tower for one in (self.retrieval, self.ranking) if one))
 
     @property
     def asked(self) -> dict[str, tf.TensorSpec]:
@@ -189,11 +188,6 @@ class Server:
         products = {name: tf.gather(values, flat) for name, values in self.catalogue.items()}
         vectors = tf.repeat(users, each, axis=0), tf.gather(self.vectors, flat)
         return tf.reshape(self.ranking.head(*vectors, repeated | products), tf.shape(found))
-
-
-def _each_once(towers: Iterable) -> list:
-    """Return the different ones of these towers, in their order."""
-    return list({id(tower): tower for tower in towers}.values())
 
 
 def _features_of(tower: Any, new_products: pd.DataFrame) -> Ids:

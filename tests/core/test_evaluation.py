@@ -324,6 +324,14 @@ def test_no_recommenders_is_an_error():
 
 
 @pytest.mark.parametrize("column", ["user_id", "product_id"])
+@pytest.mark.parametrize("part", ["training", "test"])
+def test_a_part_without_users_or_products_is_named(part, column):
+    parts = [rows.drop(columns=column if name == part else []) for name, rows in (("training", TRAIN), ("test", TEST))]
+    with pytest.raises(ValueError, match=f"the {part} rows have no '{column}'"):
+        scoreboard({"popularity": Popularity(TRAIN)}, *parts)
+
+
+@pytest.mark.parametrize("column", ["user_id", "product_id"])
 def test_numbers_beside_texts_are_refused(column):
     numbers = pd.Series(range(len(TRAIN)), name=column)
     with pytest.raises(ValueError, match=rf"the {column} of the training rows is int.*of the test rows is text"):
