@@ -4,10 +4,11 @@ All notebooks are executed one after the other, as nbval does, and after each a 
 Recommenders; then `make run` executes them two at a time.
 
 Binder gives 2 GB to everything that somebody runs. So the system is asked for the most memory that each of these
-kernels held at any time (VmHWM in `/proc`), files that are mapped included. 08 and 09 start processes of their own:
-four times a second the memory of kernel and children is added up, the files that all of them map counted once. MB and
-GB are 10^6 and 10^9 bytes. With RECSYS_TEACH_DATA the sample of real reviews comes from that folder, and where it can't
-be had its notebook is skipped.
+kernels held at any time (VmHWM in `/proc`), files that are mapped included. Of those, TensorFlow's library above all,
+Linux holds as much as it pleases: between two machines, the same kernel differed by 150 MB. 08 and 09 start processes
+of their own: four times a second the memory of kernel and children is added up, the files that all of them map counted
+once. MB and GB are 10^6 and 10^9 bytes. With RECSYS_TEACH_DATA the sample of real reviews comes from that folder, and
+where it can't be had its notebook is skipped.
 """
 
 import os
@@ -52,7 +53,8 @@ class Peaks:
     """The peak memory of a kernel, and of the kernel with its children, MB."""
 
     def __init__(self, notebook: NotebookNode):
-        self.kernel, self.together, self.families = 0.0, 0.0, 0  # families: times that it was seen with a child
+        self.kernel, self.mapped = 0.0, 0.0  # mapped: the files' part, as it stood after the last cell
+        self.together, self.families = 0.0, 0  # families: times that it was seen with a child
         self._ended = threading.Event()
         settings = {"timeout": 300, "startup_timeout": 120, "kernel_name": "python3"}
         resources = {"metadata": {"path": str(NOTEBOOKS)}}
@@ -79,7 +81,8 @@ class Peaks:
 
     def _ask(self) -> None:
         """The kernel's own peak, as it stands after a cell."""
-        self.kernel = megabytes(self._pid)["VmHWM"]
+        memory = megabytes(self._pid)
+        self.kernel, self.mapped = memory["VmHWM"], memory["RssFile"]
 
     def _watch(self) -> None:
         """Look at kernel and children now and then, until the notebook has ended."""
@@ -124,9 +127,10 @@ def main() -> None:
     rows, ours, bare = [], [], []
     for path in filter(can_run, [*sorted(NOTEBOOKS.glob("*.ipynb")), NOTEBOOKS / "app" / "weight_lab.ipynb"]):
         peaks = timed(nbformat.read(path, as_version=4), ours)
-        floor = timed(new_notebook(cells=[new_code_cell(IMPORT_TFRS)]), bare).kernel
+        floor = timed(new_notebook(cells=[new_code_cell(IMPORT_TFRS)]), bare)
         print(f"{path.stem} took {ours[-1]:.1f} s, a bare kernel {bare[-1]:.1f} s", flush=True)
-        against = f"{floor:,.0f} MB: a kernel that only imports TensorFlow Recommenders"
+        against = f"{floor.kernel:,.0f} MB: a kernel that only imports TensorFlow Recommenders"
+        against += f" ({floor.mapped:,.0f} MB are files that it maps)"
         rows.append(row(f"peak memory of the kernel of `{path.stem}`", peaks.kernel, against, MOST))
         if peaks.families:
             rows.append(row(f"peak memory of `{path.stem}` and of what it starts", peaks.together, "", TOGETHER))
