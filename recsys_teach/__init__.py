@@ -6,8 +6,7 @@ and `scale`.
 
 TensorFlow Recommenders is written for Keras 2. TensorFlow 2.16 and later use Keras 3 as `tf.keras` unless
 `TF_USE_LEGACY_KERAS=1` is set before `tf.keras` is first touched, so it is set here, once; so is the level of
-TensorFlow's C++ log, which is read when TensorFlow is loaded; and that memory comes from the system, not from a store
-of oneDNN's, which keeps for other tensors what a training has let go of: 0.5 GB after one with 800,000 users.
+TensorFlow's C++ log, which is read when TensorFlow is loaded.
 """
 
 import os
@@ -20,7 +19,6 @@ __version__ = "0.1.0"
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 
 if "tensorflow" in sys.modules:
     _keras = getattr(sys.modules["tensorflow"].keras, "__version__", "2.16")  # only Keras 2.16 has no version number

@@ -193,7 +193,7 @@ def train(
     """
     from recsys_teach.scale.batches import read_train
     from recsys_teach.scale.cluster import is_chief
-    from recsys_teach.scale.distributed import evaluate_prepared, forget_optimizer, remove_checkpoints, train_prepared
+    from recsys_teach.scale.distributed import evaluate_prepared, remove_checkpoints, train_prepared
     from recsys_teach.serving.saved_model import export as write
     from recsys_teach.serving.saved_model import workplace
     from recsys_teach.serving.server import Server
@@ -205,7 +205,6 @@ def train(
         model, losses = train_prepared(folder, **settings, checkpoints=checkpoints, keep_checkpoints=True)
         if not is_chief(model.distribute_strategy):
             return
-        forget_optimizer(model)
         if not losses.empty:  # as they are where an earlier run trained
             show(scores_table(losses))
         board = evaluate_prepared(folder, model)

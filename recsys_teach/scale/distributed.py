@@ -164,17 +164,6 @@ def train_prepared(
     return model, progress.losses(how.num_replicas_in_sync)
 
 
-def forget_optimizer(model: tf.keras.Model) -> None:
-    """Empty the optimizer's variables, as many numbers as the model's, before a scoreboard or an export.
-
-    The model can't be trained further. It isn't compiled anew, for Keras would keep the function of training all the
-    same, and with it these variables.
-    """
-    for variable in model.optimizer.variables:
-        for replica in getattr(variable, "values", [variable]):
-            tf.raw_ops.AssignVariableOp(resource=replica.handle, value=tf.zeros([0], replica.dtype))
-
-
 def remove_checkpoints(folder: str | os.PathLike, checkpoints: str | os.PathLike | None = None) -> None:
     """Remove the checkpoints of a training that ended; `folder` and `checkpoints` as in `train_prepared`."""
     kept = _place(folder, checkpoints)

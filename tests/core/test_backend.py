@@ -1,13 +1,9 @@
-"""What differs between Keras' versions, and what TensorFlow takes from the system."""
+"""What differs between Keras' versions."""
 
 import gc
 import random
-import sys
-from pathlib import Path
 
-import pytest
-
-from recsys_teach import backend, tf
+from recsys_teach import backend
 
 
 def test_a_bound_may_be_a_whole_number_written_as_a_float():
@@ -18,17 +14,3 @@ def test_a_bound_may_be_a_whole_number_written_as_a_float():
 def test_python_looks_for_no_garbage_among_what_tensorflow_is_made_of():
     assert gc.isenabled()
     assert gc.get_freeze_count() > 100_000
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory a process holds")
-def test_memory_that_a_variable_took_is_given_back():
-    def held() -> float:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon"))
-
-    tf.ones([1])  # TensorFlow's devices are there from here on
-    before = held()
-    table = tf.Variable(tf.ones([50_000_000]))
-    assert held() - before > 150  # MB, of 200
-    del table
-    assert held() - before < 50

@@ -27,7 +27,6 @@ from recsys_teach.scale.cluster import free_ports
 from recsys_teach.scale.distributed import (
     Progress,
     epochs_finished,
-    forget_optimizer,
     open_folder,
     remove_checkpoints,
     strategy,
@@ -308,17 +307,6 @@ def test_files_of_somebody_else_are_left_where_they_are(folder, tmp_path, name):
     assert path.read_text() == '{"mine": 1}'
     with pytest.raises(ValueError, match="is a file: name a folder in checkpoints"):
         train_prepared(folder, checkpoints=path)
-
-
-def test_a_model_without_its_optimizer_answers_the_same(folder):
-    model, _ = train_prepared(folder, epochs=1, batch_size=BATCH)
-    test, of_adagrad = pd.read_parquet(folder / "test.parquet"), model.optimizer.variables
-    before = model.scores(test), model.ratings(test)
-    assert sum(variable.numpy().size for variable in of_adagrad) > 250 + 60
-    forget_optimizer(model)
-    assert sum(variable.numpy().size for variable in of_adagrad) == 0
-    for answer, was in zip((model.scores(test), model.ratings(test)), before):
-        np.testing.assert_array_equal(answer, was)
 
 
 def test_a_training_of_no_epochs_leaves_nothing(folder, tmp_path):
