@@ -71,12 +71,14 @@ def prepare(source: str, folder: str) -> dict[str, list[float]]:
 def train(folder: str, shelf: str = "") -> dict[str, list[float]]:
     """Run the stages of the second process, those after the epoch if there is a shelf."""
     from recsys_teach.scale.batches import read_train
-    from recsys_teach.scale.distributed import evaluate_prepared, train_prepared
+    from recsys_teach.scale.distributed import evaluate_prepared, forget_optimizer, give_memory_back, train_prepared
     from recsys_teach.serving.saved_model import export
     from recsys_teach.serving.server import Server
 
     done: dict[str, list[float]] = {}
+    give_memory_back(batch_size=256)
     model, _ = timed(done, "epoch", lambda: train_prepared(folder, epochs=1))
+    forget_optimizer(model)
     if shelf:
         scores = timed(done, "judge", lambda: evaluate_prepared(folder, model)).T["multitask"]
         timed(done, "export", lambda: export(Server(model, read_train(folder, categorical=True)), shelf, scores=scores))

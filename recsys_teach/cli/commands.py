@@ -193,7 +193,13 @@ def train(
     """
     from recsys_teach.scale.batches import read_train
     from recsys_teach.scale.cluster import is_chief
-    from recsys_teach.scale.distributed import evaluate_prepared, remove_checkpoints, train_prepared
+    from recsys_teach.scale.distributed import (
+        evaluate_prepared,
+        forget_optimizer,
+        give_memory_back,
+        remove_checkpoints,
+        train_prepared,
+    )
     from recsys_teach.serving.saved_model import export as write
     from recsys_teach.serving.saved_model import workplace
     from recsys_teach.serving.server import Server
@@ -201,10 +207,12 @@ def train(
     with _one_sentence(RuntimeError):
         if export:
             workplace(export).rmdir()  # better to know now than after the training that it can't be written
+        give_memory_back(batch_size)
         settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         model, losses = train_prepared(folder, **settings, checkpoints=checkpoints, keep_checkpoints=True)
         if not is_chief(model.distribute_strategy):
             return
+        forget_optimizer(model)
         if not losses.empty:  # as they are where an earlier run trained
             show(scores_table(losses))
         board = evaluate_prepared(folder, model)

@@ -79,6 +79,16 @@ EPOCH = "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE"  # where BackupAndRestore 
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
 
 
+def give_memory_back(batch_size: int) -> None:
+    """Make TensorFlow give back to the system what it has let go of; call it before the first tensor.
+
+    On x86, oneDNN would keep that for other tensors: 0.5 GB after a training with 800,000 users. Batches of up to 1,024
+    train as fast with it, to 4 %, those of 2,048 a third slower: from there on nothing is changed.
+    """
+    if batch_size < 2_048:
+        os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+
+
 def train_prepared(
     folder: str | os.PathLike,
     *,
@@ -162,6 +172,17 @@ def train_prepared(
     if is_chief(how) and not keep_checkpoints:
         remove_checkpoints(folder, checkpoints)
     return model, progress.losses(how.num_replicas_in_sync)
+
+
+def forget_optimizer(model: tf.keras.Model) -> None:
+    """Empty the optimizer's variables, as many numbers as the model's, before a scoreboard or an export.
+
+    The model can't be trained further. It isn't compiled anew, for Keras would keep the function of training all the
+    same, and with it these variables.
+    """
+    for variable in model.optimizer.variables:
+        for replica in getattr(variable, "values", [variable]):
+            tf.raw_ops.AssignVariableOp(resource=replica.handle, value=tf.zeros([0], replica.dtype))
 
 
 def remove_checkpoints(folder: str | os.PathLike, checkpoints: str | os.PathLike | None = None) -> None:

@@ -27,6 +27,8 @@ from recsys_teach.scale.cluster import free_ports
 from recsys_teach.scale.distributed import (
     Progress,
     epochs_finished,
+    forget_optimizer,
+    give_memory_back,
     open_folder,
     remove_checkpoints,
     strategy,
@@ -307,6 +309,56 @@ def test_files_of_somebody_else_are_left_where_they_are(folder, tmp_path, name):
     assert path.read_text() == '{"mine": 1}'
     with pytest.raises(ValueError, match="is a file: name a folder in checkpoints"):
         train_prepared(folder, checkpoints=path)
+
+
+def test_a_model_without_its_optimizer_answers_the_same(folder):
+    model, _ = train_prepared(folder, epochs=1, batch_size=BATCH)
+    test, of_adagrad = pd.read_parquet(folder / "test.parquet"), model.optimizer.variables
+    before = model.scores(test), model.ratings(test)
+    assert sum(variable.numpy().size for variable in of_adagrad) > 250 + 60
+    forget_optimizer(model)
+    assert sum(variable.numpy().size for variable in of_adagrad) == 0
+    for answer, was in zip((model.scores(test), model.ratings(test)), before):
+        np.testing.assert_array_equal(answer, was)
+
+
+HELD = """
+import sys
+from pathlib import Path
+from recsys_teach.backend import tf
+from recsys_teach.scale.distributed import give_memory_back
+
+def held():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon"))
+
+give_memory_back(int(sys.argv[1]))
+tf.ones([1])  # from here on, TensorFlow's devices are there
+before = held()
+table = tf.Variable(tf.ones([50_000_000]))
+full = held()
+del table
+print(full - before, held() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory a process holds")
+def test_memory_that_a_variable_took_is_given_back():
+    variables = {"PYTHONPATH": str(Path(recsys_teach.__file__).parent.parent)}
+    command = [sys.executable, "-c", HELD, "1024"]
+    said = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True).stdout
+    full, left = map(float, said.split())
+    assert full > 150 and left < 50  # MB, of 200
+
+
+def test_large_batches_leave_tensorflows_memory_as_it_is(monkeypatch):
+    name = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
+    monkeypatch.setenv(name, "0")
+    give_memory_back(256)
+    assert os.environ[name] == "0"  # as somebody has chosen
+    monkeypatch.delenv(name)
+    give_memory_back(4_096)
+    assert name not in os.environ
 
 
 def test_a_training_of_no_epochs_leaves_nothing(folder, tmp_path):
