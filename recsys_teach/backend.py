@@ -5,6 +5,7 @@ lines that TensorFlow writes to stderr while it loads and that no log level sile
 Keras are handled here, so that no other file has to know about them.
 """
 
+import builtins
 import gc
 import importlib
 import os
@@ -45,6 +46,10 @@ gc.collect()  # what is garbage now would stay for ever
 with _stderr_closed(), _no_collection():
     import tensorflow as tf
     import tensorflow_recommenders as tfrs
+
+# AutoGraph knows Python's own functions by their addresses, of which it makes a list when it is loaded. In a notebook,
+# `input` is another object in each cell: if it went, a layer's `call` might get its address, and run unconverted.
+_builtins = list(vars(builtins).values())
 
 gc.freeze()  # or Python would look for garbage among TensorFlow's 300,000 objects again and again: a third of tracing
 
