@@ -141,6 +141,14 @@ def test_importing_the_package_chooses_keras_2():
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
+def test_arrow_takes_memory_from_the_system_unless_somebody_chose_otherwise():
+    name = "ARROW_DEFAULT_MEMORY_POOL"
+    code = "import recsys_teach, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    done = python(f"import os; os.environ.pop({name!r}, None); {code}")
+    assert (done.stdout, done.stderr) == ("system\n", "")
+    assert python(code, **{name: "mimalloc"}).stdout == "mimalloc\n"
+
+
 FAKE = (
     "import sys, types\n"
     "keras = types.SimpleNamespace(__version__={version!r})\n"
