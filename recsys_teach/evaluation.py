@@ -177,7 +177,7 @@ def _add_lists(frame: pd.DataFrame, lists: np.ndarray, products: pd.Index, train
     shares = train[PRODUCT].value_counts(normalize=True).reindex(products).fillna(1 / len(train))  # new: as if once
     place = list(frame).index("squared_error")
     frame.insert(place, "novelty@10", metrics.novelty(lists, shares.to_numpy()))
-    groups = pd.factorize(np.array(first_texts(train, CATEGORY, products)))[0]
+    groups = pd.factorize(pd.Series(first_texts(train, CATEGORY, products)).replace("", None))[0]  # unknown: -1
     frame.insert(place + 1, "diversity@10", metrics.diversity(lists, groups) if CATEGORY in train else np.nan)
 
 

@@ -139,14 +139,16 @@ def novelty(lists: np.ndarray, shares: np.ndarray) -> np.ndarray:
 def diversity(lists: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the share of the pairs in each list whose products are of different groups, `[rows]`.
 
-    `groups` `[products]` are numbers, such as those of the categories.
+    `groups` `[products]` are numbers, such as those of the categories; -1 is an unknown one, whose pairs don't count.
 
     >>> diversity(np.array([[0, 1, 2], [0, 1, -1], [2, -1, -1]]), np.array([7, 7, 8]))
     array([0.66666667, 0.        ,        nan])
+    >>> diversity(np.array([[0, 1, 2], [1, 2, -1]]), np.array([7, 8, -1]))
+    array([ 1., nan])
     """
-    shown, group = lists >= 0, groups[lists]
+    group = np.where(lists >= 0, groups[lists], -1)
     first, second = np.triu_indices(lists.shape[1], k=1)
-    pairs = shown[:, first] & shown[:, second]
+    pairs = (group[:, first] >= 0) & (group[:, second] >= 0)
     unlike = pairs & (group[:, first] != group[:, second])
     return unlike.sum(axis=1) / np.where(pairs.any(axis=1), pairs.sum(axis=1), np.nan)
 

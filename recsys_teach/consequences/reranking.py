@@ -70,6 +70,8 @@ class CategoryPenalty(_Reranked):
     is the number of products of its category that were picked before, so nothing has to be picked one by one:
 
         score(u, i) = s̃(u, i) - weight · (products of i's category with a higher score that u didn't buy in train)
+
+    Products without a category are treated as one of their own: otherwise they alone would never be penalised.
     """
 
     def __init__(self, recommender: Any, train: pd.DataFrame, *, weight: float):

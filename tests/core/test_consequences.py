@@ -77,6 +77,13 @@ def test_the_board_has_them_on_request():
     assert board.loc["fixed", "gini@10"] == pytest.approx(pairs / (2 * 4 * sum(shown)))  # the mean difference
 
 
+def test_pairs_with_an_unknown_category_do_not_count():
+    train = TRAIN.assign(category=TRAIN["category"].replace("cooking", ""))  # pan and wok
+    mixed = TRAIN.assign(category=train["category"].replace("toys", "camping"))
+    boards = [scoreboard({"fixed": Fixed()}, rows, TEST, consequences=True) for rows in (train, mixed)]
+    assert [board.loc["fixed", "diversity@10"] for board in boards] == [1, 0]  # of the new user's list: kite and tent
+
+
 def test_they_have_intervals_where_they_are_means_of_rows():
     board = scoreboard({"fixed": Fixed(), "other": Popularity(TRAIN)}, TRAIN, TEST, consequences=True, against="other")
     assert {"novelty@10 gain low", "diversity@10 high"} <= set(board)
