@@ -343,7 +343,8 @@ print(full - before, held() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory a process holds")
-def test_memory_that_a_variable_took_is_given_back():
+def test_memory_that_a_variable_took_is_given_back(monkeypatch):
+    monkeypatch.delenv("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", raising=False)
     variables = {"PYTHONPATH": str(Path(recsys_teach.__file__).parent.parent)}
     command = [sys.executable, "-c", HELD, "1024"]
     said = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True).stdout
