@@ -323,7 +323,6 @@ def test_a_model_without_its_optimizer_answers_the_same(folder):
 
 
 HELD = """
-import sys
 from pathlib import Path
 from recsys_teach.backend import tf
 from recsys_teach.scale.distributed import give_memory_back
@@ -332,7 +331,7 @@ def held():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon"))
 
-give_memory_back(int(sys.argv[1]))
+give_memory_back(batch_size=1_024)
 tf.ones([1])  # from here on, TensorFlow's devices are there
 before = held()
 table = tf.Variable(tf.ones([50_000_000]))
@@ -346,7 +345,7 @@ print(full - before, held() - before)
 def test_memory_that_a_variable_took_is_given_back(monkeypatch):
     monkeypatch.delenv("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", raising=False)
     variables = {"PYTHONPATH": str(Path(recsys_teach.__file__).parent.parent)}
-    command = [sys.executable, "-c", HELD, "1024"]
+    command = [sys.executable, "-c", HELD]
     said = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True).stdout
     full, left = map(float, said.split())
     assert full > 150  # MB, of 200
