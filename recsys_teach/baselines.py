@@ -2,7 +2,8 @@
 
 Each of them is a recommender: it has `products` and `scores(reviews) -> [rows, products]`, or
 `ratings(reviews) -> [rows]`, or both. So do the TensorFlow models; the scoreboard needs nothing else. Where the reviews
-have a `history` column, the classics score what it holds, besides what they know of the user from training.
+have a `history` column, the classics score what it holds, besides what they know of the user from training. `reads`
+tells the scoreboard which columns of a row the scores depend on.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from recsys_teach.shop import Shop
 
 class Popularity:
     """Recommends the products that were bought most often, the same to everybody."""
+
+    reads = ()
 
     def __init__(self, train: pd.DataFrame):
         counts = train[PRODUCT].value_counts().sort_index()
@@ -50,6 +53,8 @@ class RateSinceLaunch:
         train: the training rows, with times.
         damping: a number of reviews; a large one makes this popularity.
     """
+
+    reads = ()
 
     def __init__(self, train: pd.DataFrame, *, damping: float = 200.0):
         if TIMESTAMP not in train:
@@ -164,6 +169,7 @@ class ItemKNN:
         neighbours: similarities that are kept for each product; of equal ones those of the first products.
     """
 
+    reads = (USER, HISTORY)
     PAIRS = 8_000_000  # pairs of purchases that are counted at once: 64 MB at most
 
     def __init__(self, train: pd.DataFrame, *, neighbours: int = 50, shrink: float = 20.0):
@@ -213,6 +219,7 @@ class EASE:
         ValueError: l2 isn't above 0, or there are too many users and products (see `can_fit`).
     """
 
+    reads = (USER, HISTORY)
     CELLS = 10_000**2  # 0.4 GB, and several times that for a moment while the inverse is computed
 
     def __init__(self, train: pd.DataFrame, *, l2: float = 300.0):
@@ -277,6 +284,8 @@ class IALS:
     Raises:
         ModuleNotFoundError: `implicit` isn't installed.
     """
+
+    reads = (USER, HISTORY)
 
     def __init__(
         self,

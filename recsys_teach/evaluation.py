@@ -1,7 +1,8 @@
 """Evaluation: any recommenders on the same test rows, side by side, with intervals, and a test for leaks.
 
 A recommender is anything with `products` and `scores(reviews) -> [rows, products]` (higher is better, columns in the
-order of `products`), or `ratings(reviews) -> [rows]`, or both.
+order of `products`), or `ratings(reviews) -> [rows]`, or both. If its class also has `reads`, the columns of a row that its
+scores depend on, then rows of one user that agree in them are scored once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from recsys_teach.schema import (
     USER,
     first_texts,
 )
-from recsys_teach.splits import new_products, new_users, positions
+from recsys_teach.splits import positions
 
 AFTERWARDS = (RATING, SUMMARY)  # what is known of a test row only after the purchase
 ANSWERS = (*AFTERWARDS, PRODUCT, TITLE, CATEGORY, CATEGORIES)  # columns of a test row that are hidden from `scores`
@@ -112,12 +113,12 @@ def scoreboard(
                 f"the {column} of the training rows is {kinds[0]}, that of the test rows is {kinds[1]}: expected the "
                 "same ids in both."
             )
-    parts = {"all": np.full(len(test), True)}
+    kinds, parts = _kinds_of_rows(train, test), {"all": np.full(len(test), True)}
     if isinstance(slices, Mapping):
         parts |= {name: _mask(name, rows, test) for name, rows in slices.items()}
     elif slices:
-        cold = new_users(train, test).to_numpy()
-        parts |= {"warm users": ~cold, "new users": cold, "new products": new_products(train, test).to_numpy()}
+        cold = kinds["new_user"]
+        parts |= {"warm users": ~cold, "new users": cold, "new products": kinds["new_product"]}
 
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible}
     values, lists = {}, {}
@@ -144,11 +145,7 @@ def scoreboard(
     board = pd.concat(boards, names=["test rows"]).swaplevel() if slices else boards["all"]
     if slices:
         board = board.reindex(pd.MultiIndex.from_product([recommenders, parts], names=["model", "test rows"]))
-    board.attrs = {
-        "new_user_share": float(new_users(train, test).mean()),
-        "new_product_share": float(new_products(train, test).mean()),
-        "seen_share": float(_seen_before(train, test).mean()),
-    }
+    board.attrs = {f"{kind}_share": float(rows.mean()) for kind, rows in kinds.items()}
     return board
 
 
@@ -287,27 +284,28 @@ def row_metrics(
             f"{name} has neither scores nor ratings, it is a {type(recommender).__name__}: a Keras model becomes a "
             "recommender by recommender(model.user_model, model.item_model, products)."
         )
-    values = pd.DataFrame(index=test.index)
-    rank = None
+    nothing = np.full(len(test), np.nan)
+    rank, errors = None, nothing
     if hasattr(recommender, "scores"):
         _check_histories(train, test)
         rank = row_ranks(recommender, train, test, exclude_seen=exclude_seen, visible=visible, name=name)
-    for depth in k:
-        values[f"hit@{depth}"] = np.nan if rank is None else metrics.hit(rank, depth)
-    values["ndcg@10"] = np.nan if rank is None else metrics.ndcg(rank, 10)
-    values["mrr"] = np.nan if rank is None else metrics.reciprocal_rank(rank)
-    values["squared_error"] = np.nan
     if hasattr(recommender, "ratings") and RATING in test:
-        asked = _without(test, AFTERWARDS, visible)
-        blocks = [asked[start : start + RATINGS] for start in range(0, len(test), RATINGS)]
-        predicted = np.concatenate([np.asarray(recommender.ratings(block), dtype=float) for block in blocks])
-        if predicted.shape != (len(test),) or not np.isfinite(predicted).all():
-            wrong = f"{(~np.isfinite(predicted)).sum():,} of them no finite number"
-            raise ValueError(
-                f"the ratings of {name} are {predicted.shape}, {wrong}: expected {(len(test),)}, all finite."
-            )
-        values["squared_error"] = metrics.squared_error(predicted, test[RATING].to_numpy())
-    return values
+        errors = metrics.squared_error(_ratings(recommender, test, visible, name), test[RATING].to_numpy())
+    values = {f"hit@{depth}": nothing if rank is None else metrics.hit(rank, depth) for depth in k}
+    values["ndcg@10"] = nothing if rank is None else metrics.ndcg(rank, 10)
+    values["mrr"] = nothing if rank is None else metrics.reciprocal_rank(rank)
+    return pd.DataFrame(values | {"squared_error": errors}, test.index)
+
+
+def _ratings(recommender: Any, test: pd.DataFrame, visible: Sequence[str], name: str) -> np.ndarray:
+    """Return the predicted stars of each test row, `[rows]`, or raise a ValueError."""
+    asked = _without(test, AFTERWARDS, visible)
+    blocks = [asked[start : start + RATINGS] for start in range(0, len(test), RATINGS)]
+    predicted = np.concatenate([np.asarray(recommender.ratings(block), dtype=float) for block in blocks])
+    if predicted.shape != (len(test),) or not np.isfinite(predicted).all():
+        wrong = f"{(~np.isfinite(predicted)).sum():,} of them no finite number"
+        raise ValueError(f"the ratings of {name} are {predicted.shape}, {wrong}: expected {(len(test),)}, all finite.")
+    return predicted
 
 
 def row_ranks(
@@ -324,8 +322,8 @@ def row_ranks(
     target = positions(test[PRODUCT], catalogue)
     rank = np.empty(len(test))
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
-    for block, scores, bought in _blocks(recommender, catalogue, train, test, **settings):
-        rank[block] = metrics.ranks(scores, target[block], bought)
+    for rows, query, scores in _blocks(recommender, catalogue, train, test, **settings):
+        rank[rows] = metrics.ranks(scores, target[rows], query)
         del scores  # before there are others
     return rank
 
@@ -344,11 +342,9 @@ def row_lists(
     catalogue = _catalogue(recommender, train, test, name)
     lists = np.full((len(test), k), -1)
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
-    for block, scores, bought in _blocks(recommender, catalogue, train, test, **settings):
-        if bought is not None:
-            scores = scores.copy()
-            scores[bought] = -np.inf
-        lists[block] = best_columns(scores, k)
+    for rows, query, scores in _blocks(recommender, catalogue, train, test, **settings):
+        lists[rows] = best_columns(scores, k)[query]
+        del scores
     return lists
 
 
@@ -378,7 +374,7 @@ def _catalogue(recommender: Any, train: pd.DataFrame, test: pd.DataFrame, name: 
     catalogue = pd.Index(recommender.products)
     if catalogue.empty or not catalogue.is_unique:
         raise ValueError(f"the {len(catalogue)} products of {name} must be one or more, each listed once.")
-    ids = [part[PRODUCT] for part in (train, test) if PRODUCT in part]
+    ids = [part[PRODUCT] for part in (test, train) if PRODUCT in part]
     if not any((positions(some, catalogue) >= 0).any() for some in ids):
         raise ValueError(
             f"none of the {len(catalogue):,} products of {name} is in the training rows: its products are "
@@ -396,20 +392,42 @@ def _blocks(
     exclude_seen: bool,
     visible: Sequence[str],
     name: str,
-) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]]:
-    """Yield the numbers of some test rows, their scores `[rows, products]`, and the cells that aren't candidates."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the numbers of some test rows, the query of each, and the scores of these queries, `[queries, products]`.
+
+    What isn't a candidate has the score -inf.
+    """
     asked = _without(test, ANSWERS, visible)
-    bought = _bought(train, test, catalogue) if exclude_seen else None
-    block_rows = max(LEAST_ROWS, CELLS // len(catalogue))
-    order = np.arange(len(test))
-    if len(test) > block_rows:  # then each block has few users, whom a recommender may score once for all their rows
-        order = np.argsort(pd.factorize(test[USER])[0], kind="stable")
+    first, query = _queries(recommender, asked)
+    order = np.argsort(query, kind="stable")
+    ends = np.searchsorted(query[order], np.arange(len(first) + 1))  # of the rows of each query
+    bought = _bought(train, test.iloc[first], catalogue) if exclude_seen else None
+    at_once = max(LEAST_ROWS, CELLS // len(catalogue))
     with progress_bar(desc=f"scoring {name}", total=len(test), unit=" rows", unit_scale=True) as bar:
-        for start in range(0, len(test), block_rows):
-            block = order[start : start + block_rows]
-            left_out = None if bought is None else _cells([bought[row] for row in block])
-            yield block, scores_of(recommender, asked.iloc[block], len(catalogue), name), left_out
-            bar.update(len(block))
+        for start in range(0, len(first), at_once):
+            some = slice(start, start + at_once)
+            scores = scores_of(recommender, asked.iloc[first[some]], len(catalogue), name)
+            if bought is not None:
+                scores = scores.copy()
+                scores[_cells(bought[some])] = -np.inf
+            rows = order[ends[start] : ends[min(start + at_once, len(first))]]
+            yield rows, query[rows] - start, scores
+            del scores
+            bar.update(len(rows))
+
+
+def _queries(recommender: Any, asked: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each query, `[queries]`, and the query of each row: rows with the same scores share one.
+
+    A recommender whose class doesn't have `reads` is asked for every row (a subclass may read more than its parent), and
+    so is any other one if the rows have histories: then what isn't a candidate differs.
+    """
+    reads = recommender.reads if "reads" in vars(type(recommender)) else None
+    if reads is None or HISTORY in asked:
+        return np.arange(len(asked)), np.arange(len(asked))
+    columns = [column for column in asked if column == USER or column in reads]
+    query = asked.groupby(columns, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    return np.unique(query, return_index=True)[1], query
 
 
 def _without(test: pd.DataFrame, hidden: Sequence[str], visible: Sequence[str]) -> pd.DataFrame:
@@ -450,7 +468,7 @@ def _check_histories(train: pd.DataFrame, test: pd.DataFrame) -> None:
     """
     if HISTORY not in test:
         return
-    users, products = (pd.factorize(pd.concat([train[column], test[column]]))[0] for column in (USER, PRODUCT))
+    users, products = _numbered(train, test)
     pairs = users * (products.max() + 1) + products
     known = pd.Index(pd.concat([train[PRODUCT], test[PRODUCT]]).unique())
     rows, columns = history_cells(test[HISTORY], known)
@@ -472,17 +490,25 @@ def _check_histories(train: pd.DataFrame, test: pd.DataFrame) -> None:
         )
 
 
-def _seen_before(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
-    """Return for each test row whether its user bought its product in `train` already, or in its history."""
-    pairs = {}
-    known = {column: pd.Index(test[column].unique()) for column in (USER, PRODUCT)}
-    for name, rows in (("train", train), ("test", test)):
-        user, product = (positions(rows[column], of) for column, of in known.items())
-        pairs[name] = (user * len(known[PRODUCT]) + product)[(user >= 0) & (product >= 0)]
-    seen = pd.Index(pairs["test"]).isin(pairs["train"])
+def _numbered(train: pd.DataFrame, test: pd.DataFrame) -> list[np.ndarray]:
+    """Return numbers of the users and of the products, `[training rows + test rows]` each, in order of appearance."""
+    both = ([part[column] for part in (train, test)] for column in (USER, PRODUCT))
+    return [pd.factorize(pd.concat(ids), use_na_sentinel=False)[0] for ids in both]
+
+
+def _kinds_of_rows(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return which test rows are of a new user, which of a new product, and which their user has `seen`, `[rows]` each.
+
+    Seen is what the user bought in `train` already, or in the row's history.
+    """
+    kinds, (users, products) = {}, _numbered(train, test)
+    for name, numbers in (("new_user", users), ("new_product", products)):
+        kinds[name] = numbers[len(train) :] > numbers[: len(train)].max(initial=-1)
+    pairs = users * (products.max() + 1) + products
+    kinds["seen"] = pd.Index(pairs[len(train) :]).isin(pairs[: len(train)])
     if HISTORY in test:
-        seen |= np.array([product in history for product, history in zip(test[PRODUCT], test[HISTORY])])
-    return seen
+        kinds["seen"] |= np.array([product in history for product, history in zip(test[PRODUCT], test[HISTORY])])
+    return kinds
 
 
 def _bought(train: pd.DataFrame, test: pd.DataFrame, catalogue: pd.Index) -> list[np.ndarray]:

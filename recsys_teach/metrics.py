@@ -32,35 +32,33 @@ import pandas as pd
 CACHED = 2**18  # scores looked at together: 1 MB of float32, few enough to stay in the processor's cache
 
 
-def ranks(scores: np.ndarray, target: np.ndarray, left_out: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
-    """Return the rank of each row's target column, `[rows]`, 1 the best; ties count against the recommender.
+def ranks(scores: np.ndarray, target: np.ndarray, row: np.ndarray | None = None) -> np.ndarray:
+    """Return the rank of each target column, `[targets]`, 1 the best; ties count against the recommender.
 
-    `scores` is `[rows, products]`, `-inf` for a masked candidate; `target` is `[rows]`, -1 for a
-    product that isn't among the candidates. A constant scorer ranks everything last, so it can't look good.
-    `left_out` are more cells to mask, as their rows and their columns, each cell once.
+    `scores` is `[rows, products]`, `-inf` for a masked candidate; `target` is `[targets]`, -1 for a product that isn't
+    among the candidates. There is a target for each row of scores; or `row` `[targets]` says which row each one is of,
+    so that a user who bought ten products is scored once. A constant scorer ranks everything last, so it can't look
+    good.
 
     >>> ranks(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.5, 0.5, 0.1]]), np.array([0, 2, 1]))
     array([1., 3., 2.])
     >>> ranks(np.array([[0.9, 0.5, -np.inf]]), np.array([2]))
     array([inf])
-    >>> ranks(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1]]), np.array([1, 1]), (np.array([0, 1]), np.array([0, 1])))
-    array([ 1., inf])
+    >>> ranks(np.array([[0.9, 0.5, 0.1], [0.1, 0.5, 0.9]]), np.array([0, 0, 1]), row=np.array([0, 1, 1]))
+    array([1., 3., 2.])
     """
-    if scores.ndim != 2 or target.shape != (len(scores),):
-        raise ValueError(f"expected scores [rows, products] and target [rows], got {scores.shape} and {target.shape}.")
-    own = scores[np.arange(len(scores)), target]
-    rank = np.empty(len(scores))
+    if scores.ndim != 2 or target.shape != ((len(scores),) if row is None else row.shape):
+        wanted = "target [rows]" if row is None else f"target {row.shape}, as row"
+        raise ValueError(f"expected scores [rows, products] and {wanted}, got {scores.shape} and {target.shape}.")
+    row = np.arange(len(scores)) if row is None else row
+    own = scores[row, target]
+    rank = np.empty(len(target))
     step = max(1, CACHED // scores.shape[1])
-    for start in range(0, len(scores), step):
+    for start in range(0, len(target), step):
         some = slice(start, start + step)
-        ahead = scores[some] >= own[some, None]
+        ahead = scores[row[some]] >= own[some, None]
         rank[some] = ahead.view(np.int8).sum(axis=1, dtype=np.int32)  # faster than to add booleans
-    reachable = (target >= 0) & (own > -np.inf)
-    if left_out is not None:
-        row, column = left_out
-        rank -= np.bincount(row, scores[row, column] >= own[row], minlength=len(rank))
-        reachable[row[column == target[row]]] = False
-    return np.where(reachable, rank, np.inf)
+    return np.where((target >= 0) & (own > -np.inf), rank, np.inf)
 
 
 def hit(rank: np.ndarray, k: int) -> np.ndarray:

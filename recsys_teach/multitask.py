@@ -77,6 +77,11 @@ class MultitaskModel(tfrs.Model):
     def products(self) -> list[str]:
         return self.retrieval.products
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns of a row that its scores depend on."""
+        return self.retrieval.reads
+
     def add_products(self, new: pd.DataFrame, *, optimism: float = 0.9) -> None:
         """Add products that training never saw to the candidates: see `RetrievalModel`."""
         self.retrieval.add_products(new, optimism=optimism)

@@ -128,6 +128,11 @@ class RetrievalModel(tfrs.Model):
     def products(self) -> list[str]:
         return self.product_tower.products
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns of a row that its scores depend on."""
+        return self.user_tower.columns
+
     def add_products(self, new: pd.DataFrame, *, optimism: float = 0.9) -> None:
         """Add products that training never saw to the candidates: a row each, with the columns that the tower reads.
 

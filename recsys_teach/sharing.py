@@ -54,6 +54,11 @@ class JointModel(tfrs.Model):
     def products(self) -> list[str]:
         return self.retrieval.products
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns of a row that its scores depend on."""
+        return self.retrieval.reads
+
     def scores(self, reviews: pd.DataFrame) -> np.ndarray:
         """Return the score of every product for each row's user, `[rows, products]`."""
         return self.retrieval.scores(reviews)

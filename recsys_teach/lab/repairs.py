@@ -42,6 +42,8 @@ Value = TypeVar("Value", float, np.ndarray, pd.DataFrame)
 class Vectors:
     """A trained retrieval model as two tables: a recommender. Row 0 of the users is for unknown ids."""
 
+    reads = (USER,)
+
     def __init__(self, vocabulary: Vocabulary, users: np.ndarray, products: np.ndarray):
         self.names, self.products = vocabulary.users, list(vocabulary.products)
         self.users, self.candidates = users, products  # [1 + users, dim + 1], [products, dim + 1]

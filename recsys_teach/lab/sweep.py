@@ -44,6 +44,7 @@ Lists = list[list[tuple[str, float]]]  # [shoppers][places]: products with their
 class Factors:
     """One trained pair of towers and its head as arrays: a recommender. Row 0 of a table is for unknown ids."""
 
+    reads = (USER,)
     users: Sequence[str]
     products: Sequence[str]
     user_table: np.ndarray  # [1 + users, dim + own_dim + 1]: u, the head's own v_u, then b_u

@@ -230,6 +230,59 @@ def test_blocks_give_the_same_as_one_block(monkeypatch, cells, blocks):
     assert Personal.sizes == blocks
 
 
+class ByWord:
+    """Scores a row by its user and its summary; remembers what it was asked."""
+
+    products = PRODUCTS
+    reads = ("user_id", "summary")
+
+    def __init__(self):
+        self.asked = []
+
+    def scores(self, reviews):
+        self.asked += list(zip(reviews["user_id"], reviews["summary"]))
+        return np.array(
+            [[len(user), 3 * len(text), 4, 2.5] for user, text in zip(reviews["user_id"], reviews["summary"])]
+        )
+
+
+class Heir(ByWord):
+    pass
+
+
+@pytest.mark.parametrize("cells", [1, 8, 10**6])
+def test_rows_that_agree_in_what_is_read_are_scored_once(monkeypatch, cells):
+    monkeypatch.setattr(module, "CELLS", cells)
+    monkeypatch.setattr(module, "LEAST_ROWS", 1)
+    texts = ["", "ok", "", "", "ok", "fine", "", "ok"]
+    test = pd.concat([TEST, TEST[:3]], ignore_index=True).assign(summary=texts, timestamp=range(8))
+    once, always = ByWord(), Heir()
+    boards = [row_metrics(it, TRAIN, test, visible=["summary"]) for it in (once, always)]
+    assert once.asked == [
+        ("ann", ""),
+        ("bob", "ok"),
+        ("cy", ""),
+        ("dan", "ok"),
+        ("ann", "fine"),
+        ("bob", ""),
+        ("cy", "ok"),
+    ]
+    assert sorted(always.asked) == sorted(zip(test["user_id"], texts))
+    pd.testing.assert_frame_equal(*boards)
+    # ann without a word: kite 4, rake 2.5; bob with "ok": wok 6; then ann with "fine": kite 4; bob without: wok 0
+    assert row_ranks(once, TRAIN, test, visible=["summary"]).tolist() == [1, 1, math.inf, 2, 3, 1, 3, math.inf]
+    lists = [module.row_lists(it, TRAIN, test, k=4, visible=["summary"]) for it in (once, always)]
+    np.testing.assert_array_equal(*lists)
+    assert lists[0][0].tolist() == [2, 3, -1, -1]
+
+
+def test_rows_of_one_user_with_other_histories_are_scored_each():
+    once = ByWord()
+    test = TEST.assign(summary="", history=[(), (), (), ("kite",), ()])
+    assert row_ranks(once, TRAIN, test, visible=["summary"]).tolist() == [1, 3, math.inf, 1, 2]
+    assert len(once.asked) == 5
+
+
 @pytest.mark.parametrize("rows", [1, 2, 5, 6])
 def test_ratings_come_in_blocks_too(monkeypatch, rows):
     monkeypatch.setattr(module, "RATINGS", rows)
@@ -255,7 +308,7 @@ def test_infinite_scores_are_no_nan():
 
 
 def test_pairs_are_seen_and_not_their_halves():
-    seen = module._seen_before(TRAIN, reviews(("ann", "tent", 1), ("ann", "kite", 1), ("dan", "tent", 1)))
+    seen = module._kinds_of_rows(TRAIN, reviews(("ann", "tent", 1), ("ann", "kite", 1), ("dan", "tent", 1)))["seen"]
     assert seen.tolist() == [True, False, False]
 
 
@@ -263,7 +316,7 @@ def test_pairs_are_told_apart_where_there_are_many_users_of_few_products():
     everybody = [f"u{number}" for number in range(9)]
     train = reviews(*((user, "wok", 1) for user in everybody), ("u3", "tent", 1))
     test = reviews(*((user, "tent", 1) for user in everybody))
-    assert module._seen_before(train, test).tolist() == [user == "u3" for user in everybody]
+    assert module._kinds_of_rows(train, test)["seen"].tolist() == [user == "u3" for user in everybody]
 
 
 def test_ndcg_ends_at_the_tenth_place():

@@ -9,13 +9,17 @@ import pytest
 from scipy.special import log_softmax
 
 from recsys_teach.backend import tf, tfrs
-from recsys_teach.baselines import DampedBiases
-from recsys_teach.evaluation import scoreboard
+from recsys_teach.baselines import EASE, DampedBiases, ItemKNN, Popularity, RateSinceLaunch
+from recsys_teach.evaluation import row_ranks, scoreboard
 from recsys_teach.features import learn_vocabulary
+from recsys_teach.histories import earlier_purchases
 from recsys_teach.lab.sweep import ORIGINAL
 from recsys_teach.multitask import MultitaskModel
 from recsys_teach.ranking import DenseHead, FactorHead, RankingModel
 from recsys_teach.retrieval import RetrievalModel
+from recsys_teach.sharing import JointModel
+from recsys_teach.shop import generate_shop
+from recsys_teach.splits import split_by_time
 from recsys_teach.towers import ProductTower, UserTower, training_rows
 from recsys_teach.training import train_model
 
@@ -373,3 +377,42 @@ def test_a_product_bias_is_added_to_everybodys_score():
     reviews = pd.DataFrame({"user_id": ["b", "nobody"], "product_id": ["x", "x"]})
     expected = USER_VECTORS[[2, 0]] @ PRODUCT_VECTORS[1:].T + bias[1:, 0]
     np.testing.assert_allclose(model.scores(reviews), expected, rtol=1e-6)
+
+
+class Unsaid:
+    """A recommender that doesn't say what it reads, so that it is asked for every row."""
+
+    def __init__(self, recommender):
+        self.products, self.scores = recommender.products, recommender.scores
+
+
+@pytest.mark.parametrize("histories", [False, True])
+@pytest.mark.parametrize(
+    "fit",
+    [
+        *(Popularity, RateSinceLaunch, ItemKNN, EASE),
+        lambda train: retrieval(train),
+        lambda train: retrieval(train, summary=True),
+        lambda train: retrieval(train, history=True),
+        lambda train: MultitaskModel(*towers(train), rating_weight=1.0, retrieval_weight=1.0),
+        lambda train: JointModel(retrieval(train), RankingModel(*towers(train))),
+    ],
+)
+def test_scores_depend_on_nothing_else_than_what_a_recommender_reads(fit, histories):
+    shop = generate_shop(users=60, products=30).reviews
+    table = earlier_purchases(shop) if histories else shop
+    train, test = split_by_time(table, test_share=0.4)
+    it = fit(train)
+    assert "reads" in vars(type(it))
+    visible = ["summary"]
+    expected = row_ranks(Unsaid(it), train, test, visible=visible)
+    np.testing.assert_array_equal(row_ranks(it, train, test, visible=visible), expected)
+
+
+def towers(train, **settings):
+    vocabulary = learn_vocabulary(train, max_words=50)
+    return UserTower(vocabulary, **settings), ProductTower(vocabulary)
+
+
+def retrieval(train, **settings):
+    return RetrievalModel(*towers(train, **settings))
