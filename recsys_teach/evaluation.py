@@ -1,8 +1,8 @@
 """Evaluation: any recommenders on the same test rows, side by side, with intervals, and a test for leaks.
 
 A recommender is anything with `products` and `scores(reviews) -> [rows, products]` (higher is better, columns in the
-order of `products`), or `ratings(reviews) -> [rows]`, or both. If its class also has `reads`, the columns of a row that its
-scores depend on, then rows of one user that agree in them are scored once.
+order of `products`), or `ratings(reviews) -> [rows]`, or both. If its class has `reads`, the columns of a row that its
+scores depend on, then a user's rows that agree in them are scored once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,9 +108,9 @@ def scoreboard(
     for column in (USER, PRODUCT):
         first = [pd.Index(rows[column][:1]) for rows in (train, test) if len(rows)]
         if len({isinstance(ids[0], str) for ids in first}) > 1:
-            kinds = [_kind(ids) for ids in first]
+            found = [_kind(ids) for ids in first]
             raise ValueError(
-                f"the {column} of the training rows is {kinds[0]}, that of the test rows is {kinds[1]}: expected the "
+                f"the {column} of the training rows is {found[0]}, that of the test rows is {found[1]}: expected the "
                 "same ids in both."
             )
     kinds, parts = _kinds_of_rows(train, test), {"all": np.full(len(test), True)}
@@ -419,8 +419,8 @@ def _blocks(
 def _queries(recommender: Any, asked: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return the first row of each query, `[queries]`, and the query of each row: rows with the same scores share one.
 
-    A recommender whose class doesn't have `reads` is asked for every row (a subclass may read more than its parent), and
-    so is any other one if the rows have histories: then what isn't a candidate differs.
+    A recommender whose class has no `reads` is asked for every row (a subclass may read more than its parent), and so
+    is any other one if the rows have histories: then what isn't a candidate differs.
     """
     reads = recommender.reads if "reads" in vars(type(recommender)) else None
     if reads is None or HISTORY in asked:
