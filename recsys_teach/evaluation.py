@@ -6,6 +6,7 @@ scores depend on, then a user's rows that agree in them are scored once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -323,7 +324,7 @@ def row_ranks(
     rank = np.empty(len(test))
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
     for rows, query, scores in _blocks(recommender, catalogue, train, test, **settings):
-        rank[rows] = metrics.ranks(scores, target[rows], query)
+        rank[rows] = metrics.ranks(scores, target[rows], query if len(rows) > len(scores) else None)
         del scores  # before there are others
     return rank
 
@@ -406,14 +407,27 @@ def _blocks(
     with progress_bar(desc=f"scoring {name}", total=len(test), unit=" rows", unit_scale=True) as bar:
         for start in range(0, len(first), at_once):
             some = slice(start, start + at_once)
-            scores = scores_of(recommender, asked.iloc[first[some]], len(catalogue), name)
-            if bought is not None:
-                scores = scores.copy()
-                scores[_cells(bought[some])] = -np.inf
             rows = order[ends[start] : ends[min(start + at_once, len(first))]]
-            yield rows, query[rows] - start, scores
-            del scores
+            scores = scores_of(recommender, asked.iloc[first[some]], len(catalogue), name)
+            with _masked(scores, None if bought is None else _cells(bought[some])) as candidates:
+                yield rows, query[rows] - start, candidates
+            del scores, candidates  # before there are others
             bar.update(len(rows))
+
+
+@contextmanager
+def _masked(scores: np.ndarray, cells: tuple[np.ndarray, np.ndarray] | None) -> Iterator[np.ndarray]:
+    """Give these cells the score -inf for the time being: a copy of all takes longer, and they may be another's."""
+    if cells is None:
+        yield scores
+        return
+    scores = scores if scores.flags.writeable else scores.copy()
+    kept = scores[cells]
+    scores[cells] = -np.inf
+    try:
+        yield scores
+    finally:
+        scores[cells] = kept
 
 
 def _queries(recommender: Any, asked: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -50,13 +50,12 @@ def ranks(scores: np.ndarray, target: np.ndarray, row: np.ndarray | None = None)
     if scores.ndim != 2 or target.shape != ((len(scores),) if row is None else row.shape):
         wanted = "target [rows]" if row is None else f"target {row.shape}, as row"
         raise ValueError(f"expected scores [rows, products] and {wanted}, got {scores.shape} and {target.shape}.")
-    row = np.arange(len(scores)) if row is None else row
-    own = scores[row, target]
+    own = scores[np.arange(len(scores)) if row is None else row, target]
     rank = np.empty(len(target))
     step = max(1, CACHED // scores.shape[1])
     for start in range(0, len(target), step):
         some = slice(start, start + step)
-        ahead = scores[row[some]] >= own[some, None]
+        ahead = scores[some if row is None else row[some]] >= own[some, None]
         rank[some] = ahead.view(np.int8).sum(axis=1, dtype=np.int32)  # faster than to add booleans
     return np.where((target >= 0) & (own > -np.inf), rank, np.inf)
 
