@@ -6,7 +6,6 @@ scores depend on, then a user's rows that agree in them are scored once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -323,8 +322,9 @@ def row_ranks(
     target = positions(test[PRODUCT], catalogue)
     rank = np.empty(len(test))
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
-    for rows, query, scores in _blocks(recommender, catalogue, train, test, **settings):
-        rank[rows] = metrics.ranks(scores, target[rows], query if len(rows) > len(scores) else None)
+    for rows, query, scores, bought in _blocks(recommender, catalogue, train, test, **settings):
+        row = query if len(rows) > len(scores) else None
+        rank[rows] = metrics.ranks(scores, target[rows], row=row, left_out=bought)
         del scores  # before there are others
     return rank
 
@@ -343,7 +343,10 @@ def row_lists(
     catalogue = _catalogue(recommender, train, test, name)
     lists = np.full((len(test), k), -1)
     settings: dict[str, Any] = {"exclude_seen": exclude_seen, "visible": visible, "name": name}
-    for rows, query, scores in _blocks(recommender, catalogue, train, test, **settings):
+    for rows, query, scores, bought in _blocks(recommender, catalogue, train, test, **settings):
+        if bought is not None:
+            scores = scores.copy()
+            scores[bought] = -np.inf
         lists[rows] = best_columns(scores, k)[query]
         del scores
     return lists
@@ -393,10 +396,9 @@ def _blocks(
     exclude_seen: bool,
     visible: Sequence[str],
     name: str,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield the numbers of some test rows, the query of each, and the scores of these queries, `[queries, products]`.
-
-    What isn't a candidate has the score -inf.
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]]:
+    """Yield the numbers of some test rows, the query of each, the scores of these queries, `[queries, products]`, and
+    the cells of the scores that aren't candidates.
     """
     asked = _without(test, ANSWERS, visible)
     first, query = _queries(recommender, asked)
@@ -409,39 +411,25 @@ def _blocks(
             some = slice(start, start + at_once)
             rows = order[ends[start] : ends[min(start + at_once, len(first))]]
             scores = scores_of(recommender, asked.iloc[first[some]], len(catalogue), name)
-            with _masked(scores, None if bought is None else _cells(bought[some])) as candidates:
-                yield rows, query[rows] - start, candidates
-            del scores, candidates  # before there are others
+            yield rows, query[rows] - start, scores, None if bought is None else _cells(bought[some])
+            del scores
             bar.update(len(rows))
-
-
-@contextmanager
-def _masked(scores: np.ndarray, cells: tuple[np.ndarray, np.ndarray] | None) -> Iterator[np.ndarray]:
-    """Give these cells the score -inf for the time being: a copy of all takes longer, and they may be another's."""
-    if cells is None:
-        yield scores
-        return
-    scores = scores if scores.flags.writeable else scores.copy()
-    kept = scores[cells]
-    scores[cells] = -np.inf
-    try:
-        yield scores
-    finally:
-        scores[cells] = kept
 
 
 def _queries(recommender: Any, asked: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return the first row of each query, `[queries]`, and the query of each row: rows with the same scores share one.
 
-    A recommender whose class has no `reads` is asked for every row (a subclass may read more than its parent), and so
-    is any other one if the rows have histories: then what isn't a candidate differs.
+    A recommender whose class has no `reads` is asked for every row (a subclass may read more than its parent). So is
+    any other one if the rows have histories, for then what isn't a candidate differs, and if few rows share a query.
     """
+    every = np.arange(len(asked))
     reads = recommender.reads if "reads" in vars(type(recommender)) else None
     if reads is None or HISTORY in asked:
-        return np.arange(len(asked)), np.arange(len(asked))
+        return every, every
     columns = [column for column in asked if column == USER or column in reads]
     query = asked.groupby(columns, sort=False, dropna=False, observed=True).ngroup().to_numpy()
-    return np.unique(query, return_index=True)[1], query
+    first = np.unique(query, return_index=True)[1]
+    return (first, query) if 2 * len(first) <= len(asked) else (every, every)
 
 
 def _without(test: pd.DataFrame, hidden: Sequence[str], visible: Sequence[str]) -> pd.DataFrame:

@@ -32,13 +32,19 @@ import pandas as pd
 CACHED = 2**18  # scores looked at together: 1 MB of float32, few enough to stay in the processor's cache
 
 
-def ranks(scores: np.ndarray, target: np.ndarray, row: np.ndarray | None = None) -> np.ndarray:
+def ranks(
+    scores: np.ndarray,
+    target: np.ndarray,
+    *,
+    row: np.ndarray | None = None,
+    left_out: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
     """Return the rank of each target column, `[targets]`, 1 the best; ties count against the recommender.
 
     `scores` is `[rows, products]`, `-inf` for a masked candidate; `target` is `[targets]`, -1 for a product that isn't
     among the candidates. There is a target for each row of scores; or `row` `[targets]` says which row each one is of,
-    so that a user who bought ten products is scored once. A constant scorer ranks everything last, so it can't look
-    good.
+    so that a user who bought ten products is scored once. `left_out` are more cells of `scores` to mask, as their rows
+    and their columns, each cell once. A constant scorer ranks everything last, so it can't look good.
 
     >>> ranks(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.5, 0.5, 0.1]]), np.array([0, 2, 1]))
     array([1., 3., 2.])
@@ -46,10 +52,16 @@ def ranks(scores: np.ndarray, target: np.ndarray, row: np.ndarray | None = None)
     array([inf])
     >>> ranks(np.array([[0.9, 0.5, 0.1], [0.1, 0.5, 0.9]]), np.array([0, 0, 1]), row=np.array([0, 1, 1]))
     array([1., 3., 2.])
+    >>> ranks(np.array([[0.9, 0.5, 0.1]]), np.array([1]), left_out=(np.array([0]), np.array([0])))
+    array([1.])
     """
     if scores.ndim != 2 or target.shape != ((len(scores),) if row is None else row.shape):
         wanted = "target [rows]" if row is None else f"target {row.shape}, as row"
         raise ValueError(f"expected scores [rows, products] and {wanted}, got {scores.shape} and {target.shape}.")
+    if left_out is not None and row is not None:
+        scores = scores.copy()  # with fewer rows than there are targets
+        scores[left_out] = -np.inf
+        left_out = None
     own = scores[np.arange(len(scores)) if row is None else row, target]
     rank = np.empty(len(target))
     step = max(1, CACHED // scores.shape[1])
@@ -57,7 +69,12 @@ def ranks(scores: np.ndarray, target: np.ndarray, row: np.ndarray | None = None)
         some = slice(start, start + step)
         ahead = scores[some if row is None else row[some]] >= own[some, None]
         rank[some] = ahead.view(np.int8).sum(axis=1, dtype=np.int32)  # faster than to add booleans
-    return np.where((target >= 0) & (own > -np.inf), rank, np.inf)
+    reachable = (target >= 0) & (own > -np.inf)
+    if left_out is not None:
+        of_target, column = left_out
+        rank -= np.bincount(of_target, scores[of_target, column] >= own[of_target], minlength=len(rank))
+        reachable[of_target[column == target[of_target]]] = False
+    return np.where(reachable, rank, np.inf)
 
 
 def hit(rank: np.ndarray, k: int) -> np.ndarray:

@@ -250,30 +250,36 @@ class Heir(ByWord):
     pass
 
 
+TEXTS = ["", "ok", "", "", "ok"]
+THRICE = pd.concat([TEST.assign(summary=TEXTS), TEST.assign(summary=TEXTS), TEST.assign(summary="fine")])
+THRICE = THRICE.reset_index(drop=True).assign(timestamp=range(15))
+
+
+@pytest.mark.parametrize("exclude_seen", [False, True])
 @pytest.mark.parametrize("cells", [1, 8, 10**6])
-def test_rows_that_agree_in_what_is_read_are_scored_once(monkeypatch, cells):
+def test_rows_that_agree_in_what_is_read_are_scored_once(monkeypatch, cells, exclude_seen):
     monkeypatch.setattr(module, "CELLS", cells)
     monkeypatch.setattr(module, "LEAST_ROWS", 1)
-    texts = ["", "ok", "", "", "ok", "fine", "", "ok"]
-    test = pd.concat([TEST, TEST[:3]], ignore_index=True).assign(summary=texts, timestamp=range(8))
+    test = THRICE[:12]
     once, always = ByWord(), Heir()
-    boards = [row_metrics(it, TRAIN, test, visible=["summary"]) for it in (once, always)]
-    assert once.asked == [
-        ("ann", ""),
-        ("bob", "ok"),
-        ("cy", ""),
-        ("dan", "ok"),
-        ("ann", "fine"),
-        ("bob", ""),
-        ("cy", "ok"),
-    ]
-    assert sorted(always.asked) == sorted(zip(test["user_id"], texts))
+    how = {"visible": ["summary"], "exclude_seen": exclude_seen}
+    boards = [row_metrics(it, TRAIN, test, **how) for it in (once, always)]
+    assert once.asked == [("ann", ""), ("bob", "ok"), ("cy", ""), ("dan", "ok"), ("ann", "fine"), ("bob", "fine")]
+    assert always.asked == list(zip(test["user_id"], test["summary"]))
     pd.testing.assert_frame_equal(*boards)
-    # ann without a word: kite 4, rake 2.5; bob with "ok": wok 6; then ann with "fine": kite 4; bob without: wok 0
-    assert row_ranks(once, TRAIN, test, visible=["summary"]).tolist() == [1, 1, math.inf, 2, 3, 1, 3, math.inf]
-    lists = [module.row_lists(it, TRAIN, test, k=4, visible=["summary"]) for it in (once, always)]
+    lists = [module.row_lists(it, TRAIN, test, k=4, **how) for it in (once, always)]
     np.testing.assert_array_equal(*lists)
-    assert lists[0][0].tolist() == [2, 3, -1, -1]
+    if (
+        exclude_seen
+    ):  # ann has tent and wok, bob has the tent, so there are kite 4 and rake 2.5, and bob's wok, 3 a letter
+        assert row_ranks(once, TRAIN, test, **how).tolist() == [1, 1, math.inf, 2, 3] * 2 + [1, 1]
+        assert lists[0][[0, 1]].tolist() == [[2, 3, -1, -1], [1, 2, 3, -1]]
+
+
+def test_where_few_rows_agree_each_is_scored():
+    once = ByWord()
+    row_ranks(once, TRAIN, THRICE[3:13], visible=["summary"])  # seven pairs of a user and a word
+    assert len(once.asked) == 10
 
 
 def test_rows_of_one_user_with_other_histories_are_scored_each():

@@ -76,13 +76,36 @@ def test_ranks_agree_with_scipy():
 def test_ranks_of_several_targets_a_row():
     scores, target = planted()
     row = np.random.default_rng(6).integers(40, size=400)
-    np.testing.assert_array_equal(ranks(scores[:40], target, row), ranks(scores[row], target))
+    np.testing.assert_array_equal(ranks(scores[:40], target, row=row), ranks(scores[row], target))
 
 
 def test_several_targets_by_hand():
     scores = np.array([[0.9, 0.5, -INF], [0.5, 0.5, 0.1]], np.float32)
     target, row = np.array([1, 1, 0, 2, 2, -1]), np.array([0, 1, 0, 1, 0, 1])
-    assert ranks(scores, target, row).tolist() == [2, 2, 1, 3, INF, INF]
+    assert ranks(scores, target, row=row).tolist() == [2, 2, 1, 3, INF, INF]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_is_left_out_counts_as_minus_infinity(several):
+    scores, target = planted()
+    row = np.random.default_rng(6).integers(40, size=400) if several else None
+    scores = scores[:40] if several else scores
+    cells = np.nonzero(np.random.default_rng(6).random(scores.shape) < 0.2)
+    masked, before = scores.copy(), scores.copy()
+    masked[cells] = -INF
+    expected = ranks(masked, target, row=row)
+    assert (expected != ranks(scores, target, row=row)).mean() > 0.3
+    np.testing.assert_array_equal(ranks(scores, target, row=row, left_out=cells), expected)
+    np.testing.assert_array_equal(scores, before)
+
+
+@pytest.mark.parametrize(("left_out", "rank"), [([], 3), ([0], 2), ([0, 1], 1), ([3], 3), ([2], INF), ([0, 2], INF)])
+def test_left_out_by_hand(left_out, rank):
+    columns = np.array(left_out, int)
+    scores, cells = np.array([[0.9, 0.5, 0.4, 0.1]], np.float32), (np.zeros_like(columns), columns)
+    assert ranks(scores, np.array([2]), left_out=cells).tolist() == [rank]
+    twice = ranks(scores, np.array([2, 2]), row=np.array([0, 0]), left_out=cells)
+    assert twice.tolist() == [rank, rank]
 
 
 @pytest.mark.parametrize("cached", [1, 15, 31, 10**6])
