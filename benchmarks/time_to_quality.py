@@ -31,8 +31,9 @@ from side_by_side import REPEATS, Row, ratios, report
 from surprise import SVD, Dataset, Reader
 from threadpoolctl import threadpool_limits
 
+from recsys_teach import metrics
 from recsys_teach.backend import tf
-from recsys_teach.evaluation import row_lists
+from recsys_teach.evaluation import row_ranks
 from recsys_teach.features import learn_vocabulary
 from recsys_teach.files.loading import load_reviews
 from recsys_teach.ladder import (
@@ -64,6 +65,7 @@ MATRIX = csr_matrix((np.ones(len(TRAIN), np.float32), CELLS), (len(USERS), len(P
 class Vectors:
     """A peer's vectors as a recommender; who is unknown has a vector of zeros but for the last number."""
 
+    reads = (USER,)
     users: np.ndarray  # [users, dim]
     matrix: np.ndarray  # [products, dim]
     unknown: float = 0.0
@@ -78,11 +80,8 @@ class Vectors:
 
 
 def hit_at_10(recommender: Any, seen: pd.DataFrame, rows: pd.DataFrame) -> float:
-    """Return the scoreboard's hit@10, where no scores are tied; each user is asked for once."""
-    numbers, users = pd.factorize(rows[USER])
-    lists = row_lists(recommender, seen, pd.DataFrame({USER: users}), k=10)
-    target = pd.Index(recommender.products).get_indexer(pd.Index(rows[PRODUCT]))
-    return float(((lists[numbers] == target[:, None]) & (target[:, None] >= 0)).any(axis=1).mean())
+    """Return the scoreboard's hit@10."""
+    return float(metrics.hit(row_ranks(recommender, seen, rows), 10).mean())
 
 
 def rmse(predicted: np.ndarray, rows: pd.DataFrame) -> float:

@@ -401,11 +401,14 @@ def _blocks(
     the cells of the scores that aren't candidates.
     """
     asked = _without(test, ANSWERS, visible)
+    at_once = max(LEAST_ROWS, CELLS // len(catalogue))
     first, query = _queries(recommender, asked)
+    if len(first) == len(asked) > at_once:  # then each block has few users, whom a recommender may score once itself
+        first = np.argsort(pd.factorize(test[USER])[0], kind="stable")
+        query = np.argsort(first)
     order = np.argsort(query, kind="stable")
     ends = np.searchsorted(query[order], np.arange(len(first) + 1))  # of the rows of each query
     bought = _bought(train, test.iloc[first], catalogue) if exclude_seen else None
-    at_once = max(LEAST_ROWS, CELLS // len(catalogue))
     with progress_bar(desc=f"scoring {name}", total=len(test), unit=" rows", unit_scale=True) as bar:
         for start in range(0, len(first), at_once):
             some = slice(start, start + at_once)
